@@ -1,0 +1,58 @@
+// Residual then norm: sum = h + a; out = sum * rsqrt(mean(sum^2) + eps) * weight, per row.
+//
+// source:  HF `Glm4vTextDecoderLayer.forward` / `Glm4vVisionBlock.forward`, a residual followed by the next norm
+// buffers: h [rows, d] Vec, a [rows, d] Vec, weight [d] Weight, sum [rows, d] Vec, out [rows, d] Vec,
+//          info [rows, d in Vec, d, eps as f32 bits]
+// grid:    ceil(rows * LANES / WG) workgroups, folded above 65535
+// work:    LANES lanes share a row; each writes its sums and adds their squares, one workgroup reduction,
+//          then each scales the sums it wrote itself
+// domain:  d divisible by 4, or the scalar set (Vec = f32, ONES = (1,0,0,0)); LANES divides WG
+// twin:    crates/glmv-kernels/src/norm.rs
+
+alias Vec = vec4<f32>; // param
+alias Weight = vec4<f32>; // param
+const ONES: vec4<f32> = vec4<f32>(1.0, 1.0, 1.0, 1.0); // param
+const WG: u32 = 64u; // param
+const LANES: u32 = 8u; // param
+
+@group(0) @binding(0) var<storage, read_write> h: array<Vec>; // [rows, d]
+@group(0) @binding(1) var<storage, read_write> a: array<Vec>; // [rows, d]
+@group(0) @binding(2) var<storage, read_write> weight: array<Weight>; // [d]
+@group(0) @binding(3) var<storage, read_write> sum: array<Vec>; // [rows, d]
+@group(0) @binding(4) var<storage, read_write> out: array<Vec>; // [rows, d]
+@group(0) @binding(5) var<storage, read> info: array<u32>;
+
+var<workgroup> sums: array<f32, WG>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let rows = info[0];
+    let d = info[1];
+    let row = (group.x + group.y * groups.x) * (WG / LANES) + lane / LANES;
+    let base = row * d;
+    // A row past the end reads and writes nothing, but still reaches the barrier.
+    let end = select(0u, d, row < rows);
+
+    var squares = Vec();
+    for (var k = lane % LANES; k < end; k += LANES) {
+        let v = h[base + k] + a[base + k];
+        sum[base + k] = v;
+        squares = fma(v, v, squares);
+    }
+    sums[lane] = dot(vec4<f32>(squares), ONES);
+    workgroupBarrier();
+
+    var total = 0.0;
+    let first = lane - lane % LANES;
+    for (var i = 0u; i < LANES; i++) {
+        total += sums[first + i];
+    }
+    let scale = inverseSqrt(total / f32(info[2]) + bitcast<f32>(info[3]));
+    for (var k = lane % LANES; k < end; k += LANES) {
+        out[base + k] = sum[base + k] * scale * Vec(weight[k]);
+    }
+}

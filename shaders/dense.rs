@@ -1,0 +1,165 @@
+//! The dense kernels and the parameter sets they run with; the table that `all` chains with `moe`.
+//!
+//! `Vec`, `Weight` and `KvElem` are `vec4` of what is stored when the row length is a multiple of
+//! four, else scalars with `ONES` = (1, 0, 0, 0). Activations are f32; weights and keys f32 or f16.
+//! `LANES` is 8 for CPU adapters and 32 for GPUs; `ROW_LANES` falls with the number of rows.
+
+use crate::Shader;
+
+const SCALAR: (&str, &str) = ("ONES", "vec4<f32>(1.0, 0.0, 0.0, 0.0)");
+const VEC4: (&str, &str) = ("Vec", "vec4<f32>");
+const VEC1: (&str, &str) = ("Vec", "f32");
+const UINT: (&str, &str) = ("Int", "u32");
+
+/// Prepends each activation storage and each storage of the named operand to the given values.
+macro_rules! storage_sets {
+    ($operand:literal, $([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(
+            &[VEC4, ($operand, "vec4<f32>"), $($extra),*],
+            &[VEC4, ($operand, "vec4<f16>"), $($extra),*],
+            &[VEC1, ($operand, "f32"), SCALAR, $($extra),*],
+            &[VEC1, ($operand, "f16"), SCALAR, $($extra),*],
+        )+]
+    };
+}
+
+/// As [`storage_sets`] for weights, with and without bias.
+macro_rules! bias_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        storage_sets!["Weight",
+            $([("HAS_BIAS", "true"), $($extra),*], [("HAS_BIAS", "false"), $($extra),*]),+]
+    };
+}
+
+/// Each storage of `Lhs`, for every `ROW_LANES`, with the given values.
+macro_rules! lhs_sets {
+    ($([$($extra:expr),+]),+ $(,)?) => {
+        &[$(
+            &[("Lhs", "vec4<f32>"), ("ROW_LANES", "1u"), $($extra),+],
+            &[("Lhs", "vec4<f32>"), ("ROW_LANES", "2u"), $($extra),+],
+            &[("Lhs", "vec4<f32>"), ("ROW_LANES", "4u"), $($extra),+],
+            &[("Lhs", "vec4<f32>"), ("ROW_LANES", "8u"), $($extra),+],
+            &[("Lhs", "f32"), SCALAR, ("ROW_LANES", "1u"), $($extra),+],
+            &[("Lhs", "f32"), SCALAR, ("ROW_LANES", "2u"), $($extra),+],
+            &[("Lhs", "f32"), SCALAR, ("ROW_LANES", "4u"), $($extra),+],
+            &[("Lhs", "f32"), SCALAR, ("ROW_LANES", "8u"), $($extra),+],
+        )+]
+    };
+}
+
+const ELEMENTWISE: &[crate::Params] = &[&[VEC4], &[VEC1]];
+const INDEXED: &[crate::Params] = &[&[VEC4], &[VEC1], &[VEC4, UINT], &[VEC1, UINT]];
+const NORM: &[crate::Params] = storage_sets![
+    "Weight",
+    [("LANES", "8u")],
+    [("LANES", "32u")],
+    [("LANES", "64u")],
+];
+const ATTENTION: &[crate::Params] = storage_sets![
+    "KvElem",
+    [("DH", "1u"), ("ROW_LANES", "8u")],
+    [("DH", "3u"), ("ROW_LANES", "4u")],
+    [("DH", "16u"), ("ROW_LANES", "8u")],
+    [("DH", "20u"), ("ROW_LANES", "2u")],
+    [("DH", "32u"), ("ROW_LANES", "8u")],
+    [("DH", "32u"), ("ROW_LANES", "4u")],
+    [("DH", "32u"), ("ROW_LANES", "2u")],
+    [("DH", "32u"), ("ROW_LANES", "1u")],
+    [("DH", "64u"), ("ROW_LANES", "8u")],
+    [("DH", "64u"), ("ROW_LANES", "1u")],
+    [("DH", "32u"), ("ROW_LANES", "8u"), UINT],
+    [("DH", "32u"), ("ROW_LANES", "4u"), ("SPLITS", "8u")],
+    [("DH", "32u"), ("ROW_LANES", "2u"), ("SPLITS", "64u")],
+];
+
+pub(crate) const SHADERS: &[Shader] = &[
+    Shader {
+        name: "rms_norm",
+        source: include_str!("rms_norm.wgsl"),
+        sets: NORM,
+    },
+    Shader {
+        name: "rms_norm_add",
+        source: include_str!("rms_norm_add.wgsl"),
+        sets: NORM,
+    },
+    Shader {
+        name: "add_rms_norm",
+        source: include_str!("add_rms_norm.wgsl"),
+        sets: NORM,
+    },
+    Shader {
+        name: "swiglu",
+        source: include_str!("swiglu.wgsl"),
+        sets: ELEMENTWISE,
+    },
+    Shader {
+        name: "silu_mul",
+        source: include_str!("silu_mul.wgsl"),
+        sets: ELEMENTWISE,
+    },
+    Shader {
+        name: "rope",
+        source: include_str!("rope.wgsl"),
+        sets: &[&[("Int", "i32")], &[UINT], &[("PER_LANE", "1u")]],
+    },
+    Shader {
+        name: "pos_embed",
+        source: include_str!("pos_embed.wgsl"),
+        sets: INDEXED,
+    },
+    Shader {
+        name: "splice",
+        source: include_str!("splice.wgsl"),
+        sets: INDEXED,
+    },
+    Shader {
+        name: "linear_vec",
+        source: include_str!("linear_vec.wgsl"),
+        sets: bias_sets![
+            [("M", "1u"), ("LANES", "8u")],
+            [("M", "2u"), ("LANES", "8u")],
+            [("M", "4u"), ("LANES", "8u")],
+            [("M", "8u"), ("LANES", "8u")],
+            [("M", "1u"), ("LANES", "32u")],
+            [("M", "2u"), ("LANES", "32u")],
+            [("M", "4u"), ("LANES", "32u")],
+            [("M", "8u"), ("LANES", "32u")],
+        ],
+    },
+    Shader {
+        name: "linear",
+        source: include_str!("linear.wgsl"),
+        sets: bias_sets![
+            [("ROW_LANES", "1u")],
+            [("ROW_LANES", "2u")],
+            [("ROW_LANES", "4u")],
+            [("ROW_LANES", "8u")],
+        ],
+    },
+    Shader {
+        name: "matmul_nn",
+        source: include_str!("matmul_nn.wgsl"),
+        sets: lhs_sets![
+            [VEC4, ("Weight", "vec4<f32>")],
+            [VEC4, ("Weight", "vec4<f16>")],
+            [VEC1, ("Weight", "f32")],
+            [VEC1, ("Weight", "f16")],
+        ],
+    },
+    Shader {
+        name: "matmul_tn",
+        source: include_str!("matmul_tn.wgsl"),
+        sets: lhs_sets![[VEC4], [VEC1]],
+    },
+    Shader {
+        name: "attention",
+        source: include_str!("attention.wgsl"),
+        sets: ATTENTION,
+    },
+    Shader {
+        name: "attention_merge",
+        source: include_str!("attention_merge.wgsl"),
+        sets: ELEMENTWISE,
+    },
+];
