@@ -1,0 +1,58 @@
+//! The project's own commands: `cargo xtask test | lint | lines | package`. CI runs the same words.
+
+mod lines;
+mod lint;
+mod package;
+mod shell;
+mod test;
+mod vulkan;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  test [-- ARGS]  make sure of a Vulkan adapter, then `cargo test --workspace ARGS`
+  lint            rustfmt, clippy, cargo-deny
+  lines           length of the source files
+  package         package the shader and kernel crates, build a foreign crate on them
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<ExitCode> {
+    let root = shell::workspace_root();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test", "--", rest @ ..] | ["test", rest @ ..] => return test::run(&root, rest),
+        ["lint"] => lint::run(&root)?,
+        ["lines"] => lines::run(&root)?,
+        ["package"] => package::run(&root)?,
+        [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
+        other => bail!("{:?} is not a command\n\n{USAGE}", other.join(" ")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_commands_are_errors() {
+        let error = dispatch(&["tset".into()]).expect_err("a typing mistake");
+        assert!(error.to_string().contains("tset") && error.to_string().contains("usage"));
+        assert!(dispatch(&["lint".into(), "surplus".into()]).is_err());
+        assert!(dispatch(&[]).is_ok());
+    }
+}
