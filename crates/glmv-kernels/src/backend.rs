@@ -1,0 +1,295 @@
+//! The backend extension: one method per op, implemented for wgpu (WGSL), Flex (native Rust) and
+//! autodiff (hand-written backward). Primitives in, primitives out; the public functions of the op
+//! files are the only callers.
+
+use crate::{attention, elementwise, gather, linear, moe, moe_cube, norm, rope};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Flex, backend_extension};
+use burn_cubecl::CubeBackend;
+
+/// Gradients of [`KernelOps::moe_experts`]: for x, weights, gate_up and down.
+pub(crate) type ExpertGrads<B> = (
+    FloatTensor<B>,
+    FloatTensor<B>,
+    FloatTensor<B>,
+    FloatTensor<B>,
+);
+
+/// Fused operations; shapes and sources stand at the public function of the same name.
+#[backend_extension(Cube, Flex, Autodiff)]
+pub(crate) trait KernelOps: Backend {
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
+    fn rms_norm_add(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self>;
+    fn add_rms_norm(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    fn swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn silu_mul(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn rope(
+        x: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        pos: IntTensor<Self>,
+        axis: IntTensor<Self>,
+        interleaved: bool,
+        inverse: bool,
+    ) -> FloatTensor<Self>;
+    fn pos_embed(
+        x: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        index: IntTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn splice(
+        embeds: FloatTensor<Self>,
+        features: FloatTensor<Self>,
+        source: IntTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn linear_bias(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        range: IntTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self>;
+    fn moe_router(
+        logits: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        config: moe::RouterConfig,
+    ) -> (IntTensor<Self>, FloatTensor<Self>);
+    fn moe_experts(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        base: usize,
+    ) -> FloatTensor<Self>;
+    fn moe_experts_backward(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        base: usize,
+        grad: FloatTensor<Self>,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    );
+}
+
+impl KernelOps for CubeBackend {
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
+        norm::cube::rms_norm(x, weight, eps)
+    }
+    fn rms_norm_add(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        norm::cube::rms_norm_add(h, a, weight, eps)
+    }
+    fn add_rms_norm(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        norm::cube::add_rms_norm(h, a, weight, eps)
+    }
+    fn swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::cube::swiglu(gate_up)
+    }
+    fn silu_mul(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::cube::silu_mul(gate, up)
+    }
+    fn rope(
+        x: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        pos: IntTensor<Self>,
+        axis: IntTensor<Self>,
+        interleaved: bool,
+        inverse: bool,
+    ) -> FloatTensor<Self> {
+        rope::cube::rope(x, table, pos, axis, interleaved, inverse)
+    }
+    fn pos_embed(
+        x: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        index: IntTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gather::cube::pos_embed(x, table, index, weight)
+    }
+    fn splice(
+        embeds: FloatTensor<Self>,
+        features: FloatTensor<Self>,
+        source: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gather::cube::splice(embeds, features, source)
+    }
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::cube::linear(x, weight, None)
+    }
+    fn linear_bias(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::cube::linear(x, weight, Some(bias))
+    }
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        range: IntTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        attention::cube::attention(q, k, v, range, scale)
+    }
+    fn moe_router(
+        logits: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        config: moe::RouterConfig,
+    ) -> (IntTensor<Self>, FloatTensor<Self>) {
+        moe_cube::moe_router(logits, bias, config)
+    }
+    fn moe_experts(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        base: usize,
+    ) -> FloatTensor<Self> {
+        moe_cube::moe_experts(x, ids, weights, gate_up, down, base)
+    }
+    fn moe_experts_backward(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        base: usize,
+        grad: FloatTensor<Self>,
+    ) -> ExpertGrads<Self> {
+        moe_cube::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
+    }
+}
+
+impl KernelOps for Flex {
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
+        norm::native::rms_norm(x, weight, eps)
+    }
+    fn rms_norm_add(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        norm::native::rms_norm_add(h, a, weight, eps)
+    }
+    fn add_rms_norm(
+        h: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        norm::native::add_rms_norm(h, a, weight, eps)
+    }
+    fn swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::native::swiglu(gate_up)
+    }
+    fn silu_mul(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::native::silu_mul(gate, up)
+    }
+    fn rope(
+        x: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        pos: IntTensor<Self>,
+        axis: IntTensor<Self>,
+        interleaved: bool,
+        inverse: bool,
+    ) -> FloatTensor<Self> {
+        rope::native::rope(x, table, pos, axis, interleaved, inverse)
+    }
+    fn pos_embed(
+        x: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        index: IntTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gather::native::pos_embed(x, table, index, weight)
+    }
+    fn splice(
+        embeds: FloatTensor<Self>,
+        features: FloatTensor<Self>,
+        source: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gather::native::splice(embeds, features, source)
+    }
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::native::linear(x, weight, None)
+    }
+    fn linear_bias(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::native::linear(x, weight, Some(bias))
+    }
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        range: IntTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        attention::native::attention(q, k, v, range, scale)
+    }
+    fn moe_router(
+        logits: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        config: moe::RouterConfig,
+    ) -> (IntTensor<Self>, FloatTensor<Self>) {
+        moe::native::moe_router(logits, bias, config)
+    }
+    fn moe_experts(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        base: usize,
+    ) -> FloatTensor<Self> {
+        moe::native::moe_experts(x, ids, weights, gate_up, down, base)
+    }
+    fn moe_experts_backward(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        base: usize,
+        grad: FloatTensor<Self>,
+    ) -> ExpertGrads<Self> {
+        moe::native::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
+    }
+}

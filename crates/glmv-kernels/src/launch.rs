@@ -1,0 +1,180 @@
+//! From a `glmv-shaders` shader to a dispatch: specialise, key the pipeline by every parameter,
+//! fold the grid, append the scalars. Called by the `cube` half of each op file.
+
+use burn::tensor::{DType, Shape};
+use burn_cubecl::{
+    kernel::into_contiguous,
+    template::{KernelSource, SourceKernel, SourceTemplate},
+    tensor::CubeTensor,
+};
+use cubecl::{
+    CubeCount, CubeDim,
+    prelude::KernelId,
+    server::{KernelArguments, MetadataBindingInfo},
+};
+use glmv_shaders::Shader;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static LAUNCHES: AtomicU64 = AtomicU64::new(0);
+
+/// Number of WGSL dispatches of this crate since the last [`reset_launches`] in this process.
+pub fn launches() -> u64 {
+    LAUNCHES.load(Ordering::Relaxed)
+}
+
+/// Sets the counter behind [`launches`] to zero.
+pub fn reset_launches() {
+    LAUNCHES.store(0, Ordering::Relaxed);
+}
+
+/// Largest grid extent along one axis that every WebGPU-class adapter accepts.
+const MAX_GRID: u32 = 65_535;
+
+/// Template parameters: name and value, as `Shader::specialise` takes them.
+pub(crate) type Params = Vec<(&'static str, String)>;
+
+#[derive(Debug)]
+struct WgslKernel {
+    shader: &'static Shader,
+    params: Params,
+    dim: CubeDim,
+}
+
+impl KernelSource for WgslKernel {
+    fn source(&self) -> SourceTemplate {
+        let params: Vec<(&str, &str)> = self.params.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        // Parameter names are constants of this crate and every set is validated by the shader
+        // crate's tests, so a failure here is a bug; an empty source is a launch error on read.
+        let text = self
+            .shader
+            .specialise(&params)
+            .unwrap_or_else(|error| format!("// {error}"));
+        SourceTemplate::new(text)
+    }
+
+    // Pipelines are cached by this id: everything that changes the source is in it.
+    fn id(&self) -> KernelId {
+        KernelId::new::<Self>().info((self.shader.name, self.params.clone(), self.dim))
+    }
+
+    fn lang(&self) -> &'static str {
+        "wgsl"
+    }
+}
+
+/// Grid of `groups` workgroups, folded over x and y so that no axis exceeds 65 535.
+pub(crate) fn fold(groups: usize) -> CubeCount {
+    let groups = groups.max(1);
+    let x = groups.min(MAX_GRID as usize);
+    CubeCount::Static(x as u32, groups.div_ceil(x) as u32, 1)
+}
+
+/// Launches `shader` with `buffers` at bindings 0.. and `info` as the last binding.
+///
+/// Workgroup size is the shader's `WG` constant (64 unless `params` names it).
+pub(crate) fn launch(
+    name: &str,
+    params: Params,
+    count: CubeCount,
+    buffers: &[&CubeTensor],
+    info: &[u32],
+) {
+    let shader = glmv_shaders::by_name(name);
+    let workgroup = params
+        .iter()
+        .find(|(n, _)| *n == "WG")
+        .and_then(|(_, v)| v.trim_end_matches('u').parse().ok())
+        .unwrap_or(64);
+    let dim = CubeDim::new_1d(workgroup);
+    let client = buffers[0].client.clone();
+    let info: Vec<u64> = bytemuck::pod_collect_to_vec(info);
+    let arguments = KernelArguments::new()
+        .with_buffers(buffers.iter().map(|b| b.handle.clone().binding()).collect())
+        .with_info(MetadataBindingInfo::custom(info));
+    LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    let kernel = SourceKernel::new(
+        WgslKernel {
+            shader,
+            params,
+            dim,
+        },
+        dim,
+    );
+    client.launch(Box::new(kernel), count, arguments);
+}
+
+/// New uninitialised contiguous tensor of `shape` and `dtype` beside `like`.
+pub(crate) fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
+    let shape = shape.into();
+    let handle = like.client.empty(shape.num_elements() * dtype.size());
+    CubeTensor::new_contiguous(
+        like.client.clone(),
+        like.device.clone(),
+        shape,
+        handle,
+        dtype,
+    )
+}
+
+/// Row-major f32 view of `t`: activations are f32 by the house rule.
+pub(crate) fn f32_rows(t: CubeTensor) -> CubeTensor {
+    let t = if t.dtype == DType::F32 {
+        t
+    } else {
+        <burn_cubecl::CubeBackend as burn::backend::ops::FloatTensorOps<_>>::float_cast(
+            t,
+            burn::tensor::FloatDType::F32,
+        )
+    };
+    into_contiguous(t)
+}
+
+/// Row-major weights in f32 or f16; any other float type is cast to f32.
+pub(crate) fn weight_rows(t: CubeTensor) -> CubeTensor {
+    if t.dtype == DType::F16 {
+        into_contiguous(t)
+    } else {
+        f32_rows(t)
+    }
+}
+
+/// WGSL type of one element or of a group of four: `f32`, `vec4<f16>`, …
+pub(crate) fn wgsl_type(dtype: DType, vectorised: bool) -> String {
+    let scalar = if dtype == DType::F16 { "f16" } else { "f32" };
+    if vectorised {
+        format!("vec4<{scalar}>")
+    } else {
+        scalar.to_string()
+    }
+}
+
+/// WGSL type of an integer tensor's elements.
+pub(crate) fn wgsl_int(t: &CubeTensor) -> String {
+    match t.dtype {
+        DType::U32 => "u32",
+        DType::I64 => "i64",
+        _ => "i32",
+    }
+    .to_string()
+}
+
+/// `Vec` and `ONES` for kernels that work in groups of four along an axis of length `len`.
+/// Returns the parameters and the length in groups.
+pub(crate) fn vec_params(len: usize) -> (Params, usize) {
+    if len.is_multiple_of(4) {
+        (vec![], len / 4)
+    } else {
+        let ones = "vec4<f32>(1.0, 0.0, 0.0, 0.0)".to_string();
+        (vec![("Vec", "f32".to_string()), ("ONES", ones)], len)
+    }
+}
+
+/// The f32 scalars of an info block travel as bits.
+pub(crate) fn bits(value: f32) -> u32 {
+    value.to_bits()
+}
+
+/// True for an adapter that runs shaders on the CPU (lavapipe): kernels may pick another shape.
+pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
+    crate::device::is_cpu_adapter(&t.device)
+}

@@ -1,0 +1,49 @@
+//! Operations of GLM-4.1V / GLM-4.5V for Burn: tensors in, tensors out; called by `glmv-model`.
+//!
+//! One file per operation. Each has a public function that routes, a `*_reference` twin written
+//! with public tensor operations (the definition and the oracle), a WGSL launch for wgpu devices
+//! and a native Rust implementation for the Flex CPU device.
+//!
+//! | op | function | WGSL | backward |
+//! |---|---|---|---|
+//! | RMSNorm | [`rms_norm`], [`rms_norm_add`], [`add_rms_norm`] | `rms_norm*.wgsl` | twin |
+//! | SwiGLU | [`swiglu`], [`silu_mul`] | `swiglu.wgsl`, `silu_mul.wgsl` | twin |
+//! | rotary embeddings (text M-RoPE, vision 2-D) | [`rope`] | `rope.wgsl` | by hand |
+//! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | twin |
+//! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
+//! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl` | twin |
+//! | attention over key ranges | [`attention`] | `attention.wgsl`, `attention_decode.wgsl` | twin |
+//! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
+//! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
+//!
+//! Routing is one function, [`route`]: WGSL on a wgpu device, native on Flex, the twin elsewhere
+//! and under autodiff for ops without a hand-written backward. `GLMV_KERNELS=twin` or
+//! `GLMV_KERNELS=twin:rope,attention` forces twins, to bisect a difference.
+
+mod attention;
+mod autodiff;
+mod backend;
+pub mod device;
+mod elementwise;
+mod flex;
+mod gather;
+mod launch;
+mod linear;
+mod moe;
+mod moe_cube;
+mod norm;
+mod rope;
+mod route;
+
+pub use attention::{attention, attention_reference};
+pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
+pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
+pub use launch::{launches, reset_launches};
+pub use linear::{linear, linear_reference};
+pub use moe::{RouterConfig, moe_experts, moe_experts_reference, moe_router, moe_router_reference};
+pub use norm::{
+    add_rms_norm, add_rms_norm_reference, rms_norm, rms_norm_add, rms_norm_add_reference,
+    rms_norm_reference,
+};
+pub use rope::{Pairing, RopeTable, rope, rope_reference};
+pub use route::{Op, Route, route};

@@ -1,0 +1,134 @@
+//! Backward of the expert dispatch in WGSL: pre-activations are recomputed, every product is
+//! grouped by expert, and sums run in slot order, so that gradients repeat bit by bit.
+
+use super::{Plan, Problem};
+use crate::launch::{empty, f32_rows, fold, launch, vec_params, wgsl_type};
+use burn::backend::TensorMetadata;
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
+
+/// Workgroup size of the grouped backward products.
+const WG: usize = 32;
+
+impl Problem {
+    /// `y[s] = scale_s * rows[s / row_div] · w[e(s)]` with w `[experts, inner, columns]`.
+    fn grouped_nn(
+        &self,
+        plan: &Plan,
+        rows: &CubeTensor,
+        w: &CubeTensor,
+        [columns, inner, row_div]: [usize; 3],
+        scaled: bool,
+    ) -> CubeTensor {
+        let y = self.floats(self.slots(), columns);
+        let fours = columns.is_multiple_of(4) && inner.is_multiple_of(4);
+        let (mut params, _) = vec_params(if fours { 4 } else { 1 });
+        let v = if fours { 4 } else { 1 };
+        params.extend([
+            self.int(),
+            ("Weight", wgsl_type(w.dtype, fours)),
+            ("LANES", format!("{v}u")),
+            ("SCALED", scaled.to_string()),
+            ("TM", format!("{}u", plan.rows)),
+            ("WG", format!("{WG}u")),
+        ]);
+        let info = [plan.max_tiles, columns / v, inner / v, row_div].map(|v| v as u32);
+        let grid = fold(plan.max_tiles * (columns / v).div_ceil(2 * WG));
+        let (sorted, offsets, tiles) = (&plan.sorted, &plan.offsets, &plan.tiles);
+        let buffers = [rows, w, sorted, offsets, tiles, &self.weights, &y];
+        launch("moe_nn", params, grid, &buffers, &info);
+        y
+    }
+
+    /// `dw[e] = sum over slots s of e of scale_s * a[s / a_div]ᵀ · b[s / b_div]`, `[experts, n, k]`.
+    fn grouped_tn(
+        &self,
+        plan: &Plan,
+        (a, a_div): (&CubeTensor, usize),
+        (b, b_div): (&CubeTensor, usize),
+        [n, k]: [usize; 2],
+        scaled: bool,
+    ) -> CubeTensor {
+        let dw = empty(&self.x, [self.experts, n, k], DType::F32);
+        let fours = n.is_multiple_of(4) && k.is_multiple_of(4);
+        let v = if fours { 4 } else { 1 };
+        let (mut params, _) = vec_params(v);
+        params.retain(|(name, _)| *name != "ONES");
+        params.extend([
+            self.int(),
+            ("LANES", format!("{v}u")),
+            ("SCALED", scaled.to_string()),
+            ("WG", format!("{WG}u")),
+        ]);
+        let info = [self.experts, n / v, k / v, a_div, b_div].map(|v| v as u32);
+        let grid = fold(self.experts * (n / v).div_ceil(2) * (k / v).div_ceil(2 * WG));
+        let buffers = [a, b, &plan.sorted, &plan.offsets, &self.weights, &dw];
+        launch("moe_tn", params, grid, &buffers, &info);
+        dw
+    }
+
+    /// Gradients of the pre-activations, and the activations recomputed.
+    fn swiglu_grad(&self, pre: &CubeTensor, dact: &CubeTensor) -> (CubeTensor, CubeTensor) {
+        let slots = self.slots();
+        let (dpre, act) = (
+            self.floats(slots, 2 * self.width),
+            self.floats(slots, self.width),
+        );
+        let (mut params, groups) = vec_params(self.width);
+        params.retain(|(name, _)| *name != "ONES");
+        let info = [slots as u32, groups as u32];
+        let grid = fold((slots * groups).div_ceil(64));
+        launch(
+            "moe_swiglu_grad",
+            params,
+            grid,
+            &[pre, dact, &dpre, &act],
+            &info,
+        );
+        (dpre, act)
+    }
+
+    /// `dout[t] · y[s]` per slot of the shard, zero elsewhere.
+    fn weight_grad(&self, dout: &CubeTensor, y: &CubeTensor) -> CubeTensor {
+        let grad = empty(&self.x, self.weights.shape(), DType::F32);
+        let (mut params, groups) = vec_params(self.hidden);
+        let lanes = if self.on_cpu { 1 } else { 8 };
+        params.extend([self.int(), ("KL", format!("{lanes}u"))]);
+        let info = [self.slots(), self.top_k, groups, self.base, self.experts].map(|v| v as u32);
+        let grid = fold((self.slots() * lanes).div_ceil(64));
+        launch(
+            "moe_weight_grad",
+            params,
+            grid,
+            &[dout, y, &self.ids, &grad],
+            &info,
+        );
+        grad
+    }
+}
+
+/// Gradients for x, weights, gate_up and down.
+pub(crate) fn moe_experts_backward(
+    x: CubeTensor,
+    ids: CubeTensor,
+    weights: CubeTensor,
+    gate_up: CubeTensor,
+    down: CubeTensor,
+    base: usize,
+    grad: CubeTensor,
+) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+    let p = Problem::new(x, ids, weights, gate_up, down, base);
+    let dout = f32_rows(grad);
+    let (h, w, k) = (p.hidden, p.width, p.top_k);
+    let plan = p.plan();
+    let pre = p.grouped(&plan, &p.x, &p.gate_up, [2 * w, h, k]);
+    let dact = p.grouped_nn(&plan, &dout, &p.down, [w, h, k], true);
+    let (dpre, act) = p.swiglu_grad(&pre, &dact);
+    let dx = p.grouped_nn(&plan, &dpre, &p.gate_up, [h, 2 * w, 1], false);
+    let dx = p.combine(&dx, false);
+    let y = p.grouped(&plan, &act, &p.down, [h, w, 1]);
+    let dweights = p.weight_grad(&dout, &y);
+    let ddown = p.grouped_tn(&plan, (&dout, k), (&act, 1), [h, w], true);
+    let dgate_up = p.grouped_tn(&plan, (&dpre, 1), (&p.x, k), [2 * w, h], false);
+    (dx, dweights, dgate_up, ddown)
+}

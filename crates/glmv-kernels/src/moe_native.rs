@@ -1,0 +1,315 @@
+//! Native MoE for the CPU device: slots sorted by expert, one pair of products per used expert.
+
+use super::RouterConfig;
+use crate::elementwise::native::silu;
+use crate::flex::{Mat, Weights, dot, f32_rows, floats, ints, matmul, new_f32, weight_rows};
+use burn::backend::TensorMetadata;
+use burn::tensor::{Shape, TensorData};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+/// Up to this many rows an expert's weights are used by dot products.
+const FEW_ROWS: usize = 2;
+
+pub(crate) fn moe_router(
+    logits: FlexTensor,
+    bias: FlexTensor,
+    config: RouterConfig,
+) -> (FlexTensor, FlexTensor) {
+    let (logits, bias) = (f32_rows(logits), f32_rows(bias));
+    let [tokens, experts] = logits.shape().dims::<2>();
+    let rows: Vec<(Vec<i64>, Vec<f32>)> = floats(&logits)
+        .par_chunks(experts)
+        .map(|row| route_token(row, floats(&bias), config))
+        .collect();
+    let (ids, weights): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let shape = Shape::new([tokens, config.top_k]);
+    let ids = FlexTensor::from_data(TensorData::new(ids.concat(), shape.clone()));
+    (ids, new_f32(weights.concat(), shape))
+}
+
+/// Largest value first; equal values keep the lower index.
+fn descending(values: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
+    order
+}
+
+fn route_token(logits: &[f32], bias: &[f32], config: RouterConfig) -> (Vec<i64>, Vec<f32>) {
+    let scores: Vec<f32> = logits.iter().map(|l| 1.0 / (1.0 + (-l).exp())).collect();
+    let mut choice: Vec<f32> = scores.iter().zip(bias).map(|(s, b)| s + b).collect();
+    if config.topk_group < config.n_group {
+        let size = choice.len() / config.n_group;
+        let best: Vec<f32> = choice
+            .chunks(size)
+            .map(|group| descending(group).iter().take(2).map(|i| group[*i]).sum())
+            .collect();
+        for group in descending(&best).into_iter().skip(config.topk_group) {
+            choice[group * size..(group + 1) * size].fill(-3.0e38);
+        }
+    }
+    let chosen: Vec<usize> = descending(&choice).into_iter().take(config.top_k).collect();
+    let mut weights: Vec<f32> = chosen.iter().map(|e| scores[*e]).collect();
+    if config.normalise {
+        let sum: f32 = weights.iter().sum::<f32>() + 1e-20;
+        weights.iter_mut().for_each(|w| *w /= sum);
+    }
+    weights.iter_mut().for_each(|w| *w *= config.scale);
+    (chosen.into_iter().map(|e| e as i64).collect(), weights)
+}
+
+/// Slots (token * top_k + j) of each expert of the shard, in slot order.
+fn slots_by_expert(ids: &[i64], base: usize, shard: usize) -> Vec<Vec<usize>> {
+    let mut slots = vec![Vec::new(); shard];
+    for (slot, id) in ids.iter().enumerate() {
+        let local = usize::try_from(*id)
+            .ok()
+            .and_then(|id| id.checked_sub(base));
+        if let Some(list) = local.and_then(|local| slots.get_mut(local)) {
+            list.push(slot);
+        }
+    }
+    slots
+}
+
+/// `rows[n, k] · w[m, k]ᵀ`.
+fn product(rows: &[f32], w: &[f32], [n, m, k]: [usize; 3]) -> Vec<f32> {
+    let mut out = vec![0f32; n * m];
+    if n <= FEW_ROWS {
+        for (j, row) in w.chunks_exact(k).enumerate() {
+            for i in 0..n {
+                out[i * m + j] = dot(&rows[i * k..][..k], row);
+            }
+        }
+    } else {
+        matmul(
+            &mut out,
+            Mat::rows(rows, k),
+            Mat::rows(w, k).t(),
+            [n, m, k],
+            false,
+            false,
+        );
+    }
+    out
+}
+
+struct Problem<'a> {
+    x: &'a [f32],
+    weights: &'a [f32],
+    gate_up: Weights<'a>,
+    down: Weights<'a>,
+    hidden: usize,
+    width: usize,
+    top_k: usize,
+}
+
+impl Problem<'_> {
+    fn gather(&self, slots: &[usize], source: &[f32]) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(slots.len() * self.hidden);
+        for slot in slots {
+            rows.extend_from_slice(&source[slot / self.top_k * self.hidden..][..self.hidden]);
+        }
+        rows
+    }
+
+    fn gate_up_of(&self, expert: usize) -> std::borrow::Cow<'_, [f32]> {
+        let size = 2 * self.width * self.hidden;
+        self.gate_up.block(expert * size, size)
+    }
+
+    fn down_of(&self, expert: usize) -> std::borrow::Cow<'_, [f32]> {
+        let size = self.width * self.hidden;
+        self.down.block(expert * size, size)
+    }
+
+    /// Gate and up pre-activations `[n, 2 * width]` and the activations `[n, width]`.
+    fn activations(&self, expert: usize, rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let n = rows.len() / self.hidden;
+        let pre = product(
+            rows,
+            &self.gate_up_of(expert),
+            [n, 2 * self.width, self.hidden],
+        );
+        let mut act = Vec::with_capacity(n * self.width);
+        for row in pre.chunks(2 * self.width) {
+            let (gate, up) = row.split_at(self.width);
+            act.extend(gate.iter().zip(up).map(|(g, u)| silu(*g) * u));
+        }
+        (pre, act)
+    }
+}
+
+pub(crate) fn moe_experts(
+    x: FlexTensor,
+    ids: FlexTensor,
+    weights: FlexTensor,
+    gate_up: FlexTensor,
+    down: FlexTensor,
+    base: usize,
+) -> FlexTensor {
+    let (x, weights) = (f32_rows(x), f32_rows(weights));
+    let (gate_up, down) = (weight_rows(gate_up), weight_rows(down));
+    let ([_, hidden], [shard, _, width]) = (x.shape().dims::<2>(), down.shape().dims::<3>());
+    let problem = Problem {
+        x: floats(&x),
+        weights: floats(&weights),
+        gate_up: Weights::new(&gate_up),
+        down: Weights::new(&down),
+        hidden,
+        width,
+        top_k: ids.shape()[1],
+    };
+    let slots = slots_by_expert(&ints(&ids), base, shard);
+    let results: Vec<(usize, Vec<f32>)> = (0..shard)
+        .into_par_iter()
+        .filter(|e| !slots[*e].is_empty())
+        .map(|e| {
+            let rows = problem.gather(&slots[e], problem.x);
+            let (_, act) = problem.activations(e, &rows);
+            (
+                e,
+                product(&act, &problem.down_of(e), [slots[e].len(), hidden, width]),
+            )
+        })
+        .collect();
+    // Weighted sum per token in expert order: the same for every thread count.
+    let mut out = vec![0f32; problem.x.len()];
+    for (e, y) in results {
+        for (slot, row) in slots[e].iter().zip(y.chunks(hidden)) {
+            let weight = problem.weights[*slot];
+            let target = &mut out[slot / problem.top_k * hidden..][..hidden];
+            target
+                .iter_mut()
+                .zip(row)
+                .for_each(|(o, v)| *o += weight * v);
+        }
+    }
+    new_f32(out, x.shape())
+}
+
+/// Gradients of one expert.
+struct ExpertGrad {
+    dx: Vec<f32>,
+    dweights: Vec<f32>,
+    dgate_up: Vec<f32>,
+    ddown: Vec<f32>,
+}
+
+fn expert_backward(p: &Problem<'_>, e: usize, slots: &[usize], grad: &[f32]) -> ExpertGrad {
+    let (n, h, w) = (slots.len(), p.hidden, p.width);
+    let rows = p.gather(slots, p.x);
+    let (pre, act) = p.activations(e, &rows);
+    let dout = p.gather(slots, grad);
+    let (gate_up, down) = (p.gate_up_of(e), p.down_of(e));
+    let y = product(&act, &down, [n, h, w]);
+    let dweights = y
+        .chunks(h)
+        .zip(dout.chunks(h))
+        .map(|(y, d)| dot(y, d))
+        .collect();
+    let mut dy = dout;
+    for (row, slot) in dy.chunks_mut(h).zip(slots) {
+        row.iter_mut().for_each(|v| *v *= p.weights[*slot]);
+    }
+    let mut dact = vec![0f32; n * w];
+    matmul(
+        &mut dact,
+        Mat::rows(&dy, h),
+        Mat::rows(&down, w),
+        [n, w, h],
+        false,
+        false,
+    );
+    let mut dpre = vec![0f32; n * 2 * w];
+    for i in 0..n {
+        for j in 0..w {
+            let (g, u, d) = (pre[i * 2 * w + j], pre[i * 2 * w + w + j], dact[i * w + j]);
+            let sigmoid = 1.0 / (1.0 + (-g).exp());
+            dpre[i * 2 * w + j] = d * u * sigmoid * (1.0 + g * (1.0 - sigmoid));
+            dpre[i * 2 * w + w + j] = d * g * sigmoid;
+        }
+    }
+    let mut dx = vec![0f32; n * h];
+    matmul(
+        &mut dx,
+        Mat::rows(&dpre, 2 * w),
+        Mat::rows(&gate_up, h),
+        [n, h, 2 * w],
+        false,
+        false,
+    );
+    let mut dgate_up = vec![0f32; 2 * w * h];
+    let dpre_t = Mat::rows(&dpre, 2 * w).t();
+    matmul(
+        &mut dgate_up,
+        dpre_t,
+        Mat::rows(&rows, h),
+        [2 * w, h, n],
+        false,
+        false,
+    );
+    let mut ddown = vec![0f32; h * w];
+    matmul(
+        &mut ddown,
+        Mat::rows(&dy, h).t(),
+        Mat::rows(&act, w),
+        [h, w, n],
+        false,
+        false,
+    );
+    ExpertGrad {
+        dx,
+        dweights,
+        dgate_up,
+        ddown,
+    }
+}
+
+pub(crate) fn moe_experts_backward(
+    x: FlexTensor,
+    ids: FlexTensor,
+    weights: FlexTensor,
+    gate_up: FlexTensor,
+    down: FlexTensor,
+    base: usize,
+    grad: FlexTensor,
+) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+    let (x, weights, grad) = (f32_rows(x), f32_rows(weights), f32_rows(grad));
+    let (gate_up, down) = (weight_rows(gate_up), weight_rows(down));
+    let ([_, hidden], [shard, _, width]) = (x.shape().dims::<2>(), down.shape().dims::<3>());
+    let problem = Problem {
+        x: floats(&x),
+        weights: floats(&weights),
+        gate_up: Weights::new(&gate_up),
+        down: Weights::new(&down),
+        hidden,
+        width,
+        top_k: ids.shape()[1],
+    };
+    let slots = slots_by_expert(&ints(&ids), base, shard);
+    let results: Vec<(usize, ExpertGrad)> = (0..shard)
+        .into_par_iter()
+        .filter(|e| !slots[*e].is_empty())
+        .map(|e| (e, expert_backward(&problem, e, &slots[e], floats(&grad))))
+        .collect();
+    let mut dx = vec![0f32; problem.x.len()];
+    let mut dweights = vec![0f32; problem.weights.len()];
+    let mut dgate_up = vec![0f32; shard * 2 * width * hidden];
+    let mut ddown = vec![0f32; shard * hidden * width];
+    for (e, g) in results {
+        for ((slot, row), dw) in slots[e].iter().zip(g.dx.chunks(hidden)).zip(&g.dweights) {
+            let target = &mut dx[slot / problem.top_k * hidden..][..hidden];
+            target.iter_mut().zip(row).for_each(|(o, v)| *o += v);
+            dweights[*slot] = *dw;
+        }
+        dgate_up[e * g.dgate_up.len()..][..g.dgate_up.len()].copy_from_slice(&g.dgate_up);
+        ddown[e * g.ddown.len()..][..g.ddown.len()].copy_from_slice(&g.ddown);
+    }
+    (
+        new_f32(dx, x.shape()),
+        new_f32(dweights, weights.shape()),
+        new_f32(dgate_up, gate_up.shape()),
+        new_f32(ddown, down.shape()),
+    )
+}

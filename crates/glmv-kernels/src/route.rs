@@ -1,0 +1,142 @@
+//! Which implementation of an op runs: the only place that decides. Called by every op's public
+//! function and by `glmv doctor`, which reports the decision.
+
+use burn::tensor::Device;
+use std::sync::OnceLock;
+
+/// One operation of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    RmsNorm,
+    SwiGlu,
+    Rope,
+    PosEmbed,
+    Splice,
+    Linear,
+    Attention,
+    MoeRouter,
+    MoeExperts,
+}
+
+impl Op {
+    /// Every operation, in the order they run in a forward pass.
+    pub const ALL: [Op; 9] = [
+        Op::PosEmbed,
+        Op::Splice,
+        Op::RmsNorm,
+        Op::Linear,
+        Op::Rope,
+        Op::Attention,
+        Op::SwiGlu,
+        Op::MoeRouter,
+        Op::MoeExperts,
+    ];
+
+    /// Name in `GLMV_KERNELS`, in `glmv doctor` and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Op::RmsNorm => "rms_norm",
+            Op::SwiGlu => "swiglu",
+            Op::Rope => "rope",
+            Op::PosEmbed => "pos_embed",
+            Op::Splice => "splice",
+            Op::Linear => "linear",
+            Op::Attention => "attention",
+            Op::MoeRouter => "moe_router",
+            Op::MoeExperts => "moe_experts",
+        }
+    }
+
+    /// True where a hand-written backward exists, so that training runs the same kernel.
+    pub fn has_backward(self) -> bool {
+        matches!(self, Op::Rope | Op::MoeExperts)
+    }
+}
+
+/// The implementation that serves an op on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Our WGSL kernel through wgpu (Vulkan, Metal, DX12).
+    Wgsl,
+    /// Native Rust on the Flex CPU device.
+    Native,
+    /// The composition of tensor operations that defines the op.
+    Twin,
+}
+
+impl Route {
+    /// Lower-case name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Route::Wgsl => "wgsl",
+            Route::Native => "native",
+            Route::Twin => "twin",
+        }
+    }
+}
+
+/// Chooses the implementation of `op` for tensors on `device`, and says why.
+///
+/// Source: the routing rule of `ARCHITECTURE.md`. Never opens a device.
+pub fn route_with_reason(op: Op, device: &Device) -> (Route, &'static str) {
+    if forced_to_twin(op) {
+        return (Route::Twin, "GLMV_KERNELS asks for the twin");
+    }
+    if device.is_autodiff() && !op.has_backward() {
+        return (Route::Twin, "differentiated through its tensor operations");
+    }
+    match crate::device::kind(device) {
+        crate::device::Kind::Wgpu => (Route::Wgsl, "wgpu device with the WGSL compiler"),
+        crate::device::Kind::Flex => (Route::Native, "CPU device"),
+        crate::device::Kind::Other => (Route::Twin, "neither a wgpu nor the Flex CPU device"),
+    }
+}
+
+/// Chooses the implementation of `op` for tensors on `device`; see [`route_with_reason`].
+pub fn route(op: Op, device: &Device) -> Route {
+    route_with_reason(op, device).0
+}
+
+fn forced_to_twin(op: Op) -> bool {
+    static FORCED: OnceLock<Vec<Op>> = OnceLock::new();
+    FORCED
+        .get_or_init(|| parse(std::env::var("GLMV_KERNELS").ok().as_deref()))
+        .contains(&op)
+}
+
+/// Ops that `GLMV_KERNELS` sends to their twins: `twin` is all, `twin:rope,attention` some.
+fn parse(value: Option<&str>) -> Vec<Op> {
+    let Some(rest) = value.and_then(|v| v.strip_prefix("twin")) else {
+        return Vec::new();
+    };
+    match rest.strip_prefix(':') {
+        None => Op::ALL.to_vec(),
+        Some(names) => Op::ALL
+            .into_iter()
+            .filter(|op| names.split(',').any(|n| n.trim() == op.name()))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_variable_selects_ops() {
+        assert_eq!(parse(None), vec![]);
+        assert_eq!(parse(Some("wgsl")), vec![]);
+        assert_eq!(parse(Some("twin")).len(), Op::ALL.len());
+        assert_eq!(
+            parse(Some("twin:rope, attention")),
+            vec![Op::Rope, Op::Attention]
+        );
+    }
+
+    #[test]
+    fn autodiff_uses_the_twin_unless_a_backward_exists() {
+        let device = Device::flex().autodiff();
+        assert_eq!(route(Op::Attention, &device), Route::Twin);
+        assert_eq!(route(Op::Rope, &device), Route::Native);
+    }
+}
