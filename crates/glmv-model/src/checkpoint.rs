@@ -1,0 +1,177 @@
+//! A checkpoint folder as published: `model.safetensors` or the shards of
+//! `model.safetensors.index.json`, memory-mapped, with every tensor findable by name.
+
+use crate::Error;
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, Metadata, SafeTensors};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+struct Shard {
+    path: PathBuf,
+    map: Mmap,
+    metadata: Metadata,
+    data_start: usize,
+}
+
+/// Opened shards; dropping it unmaps them.
+pub struct Checkpoint {
+    shards: Vec<Shard>,
+    /// Tensor name → shard.
+    names: BTreeMap<String, usize>,
+}
+
+/// One tensor as it lies in the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    pub dtype: Dtype,
+    pub shape: &'a [usize],
+    /// Little-endian elements.
+    pub bytes: &'a [u8],
+}
+
+impl Checkpoint {
+    /// Maps the shards of `dir` and reads their headers.
+    ///
+    /// # Errors
+    /// Names the file: missing folder or shard, malformed index, broken header, truncated data, a
+    /// tensor in two shards or in another shard than the index says.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let fail = |path: &Path, reason: String| Error::File {
+            path: path.to_path_buf(),
+            reason,
+        };
+        if !dir.is_dir() {
+            return Err(fail(dir, "no such folder".to_string()));
+        }
+        let index = dir.join("model.safetensors.index.json");
+        let single = dir.join("model.safetensors");
+        let (files, promised) = if index.is_file() {
+            read_index(&index)?
+        } else if single.is_file() {
+            (vec!["model.safetensors".to_string()], BTreeMap::new())
+        } else {
+            let reason = "neither model.safetensors.index.json nor model.safetensors is here";
+            return Err(fail(dir, reason.to_string()));
+        };
+        let mut shards = Vec::new();
+        let mut names = BTreeMap::new();
+        for file in &files {
+            let shard = open_shard(&dir.join(file))?;
+            for name in shard.metadata.tensors().into_keys() {
+                if names.insert(name.clone(), shards.len()).is_some() {
+                    return Err(fail(
+                        &shard.path,
+                        format!("tensor {name} is also in another shard"),
+                    ));
+                }
+            }
+            shards.push(shard);
+        }
+        for (name, file) in promised {
+            let found = names.get(&name).map(|s| &shards[*s].path);
+            if found != Some(&dir.join(&file)) {
+                return Err(fail(
+                    &index,
+                    format!("says that {name} is in {file}, where it is not"),
+                ));
+            }
+        }
+        Ok(Checkpoint { shards, names })
+    }
+
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// True if the checkpoint holds `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Bytes of all tensors in the files.
+    pub fn total_bytes(&self) -> u64 {
+        self.shards
+            .iter()
+            .map(|s| (s.map.len() - s.data_start) as u64)
+            .sum()
+    }
+
+    /// The tensor called `name`, if it is there.
+    pub fn get(&self, name: &str) -> Option<Stored<'_>> {
+        let shard = &self.shards[*self.names.get(name)?];
+        let info = shard.metadata.info(name)?;
+        let (start, end) = info.data_offsets;
+        let bytes = &shard.map[shard.data_start + start..shard.data_start + end];
+        Some(Stored {
+            dtype: info.dtype,
+            shape: &info.shape,
+            bytes,
+        })
+    }
+}
+
+fn open_shard(path: &Path) -> Result<Shard, Error> {
+    let fail = |reason: String| Error::File {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let file = File::open(path).map_err(|e| fail(e.to_string()))?;
+    if file.metadata().map_err(|e| fail(e.to_string()))?.len() < 8 {
+        let reason = "shorter than the 8-byte header length".to_string();
+        return Err(Error::Shard {
+            path: path.to_path_buf(),
+            reason,
+        });
+    }
+    #[expect(
+        unsafe_code,
+        reason = "the one memory map of the project: weights exceed RAM"
+    )]
+    // SAFETY: the map is read-only and private to this struct; a file that another process
+    // truncates while it is mapped is outside what a reader can defend against.
+    let map = unsafe { Mmap::map(&file) }.map_err(|e| fail(e.to_string()))?;
+    let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| Error::Shard {
+        path: path.to_path_buf(),
+        reason: e.to_string(),
+    })?;
+    Ok(Shard {
+        path: path.to_path_buf(),
+        map,
+        metadata,
+        data_start: header + 8,
+    })
+}
+
+type Index = (Vec<String>, BTreeMap<String, String>);
+
+/// File names in order, and tensor → file.
+fn read_index(path: &Path) -> Result<Index, Error> {
+    let fail = |reason: String| Error::File {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
+    let map = json.get("weight_map").and_then(|m| m.as_object());
+    let map = map.ok_or_else(|| fail("has no weight_map object".to_string()))?;
+    let mut promised = BTreeMap::new();
+    for (name, file) in map {
+        let file = file
+            .as_str()
+            .ok_or_else(|| fail(format!("{name}: file name is no string")))?;
+        if Path::new(file).components().count() != 1 || file.contains("..") {
+            return Err(fail(format!("{name}: {file} is not a file of this folder")));
+        }
+        promised.insert(name.clone(), file.to_string());
+    }
+    let mut files: Vec<String> = promised.values().cloned().collect();
+    files.sort();
+    files.dedup();
+    if files.is_empty() {
+        return Err(fail("weight_map is empty".to_string()));
+    }
+    Ok((files, promised))
+}

@@ -1,0 +1,70 @@
+//! Grouped-query attention of the decoder with multimodal rotary positions.
+
+use super::{Context, KvCache};
+use crate::config::TextConfig;
+use crate::{Error, Linear, Loader};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use glmv_kernels::{attention, rope};
+
+/// HF `Glm4vTextAttention` / `Glm4vMoeTextAttention` weights.
+#[derive(Module, Debug)]
+pub struct Attention {
+    pub q_proj: Linear,
+    pub k_proj: Linear,
+    pub v_proj: Linear,
+    pub o_proj: Linear,
+}
+
+impl Attention {
+    pub(super) fn load(
+        loader: &Loader<'_>,
+        config: &TextConfig,
+        prefix: &str,
+    ) -> Result<Self, Error> {
+        let h = config.hidden_size;
+        let (q, kv) = (
+            config.num_heads * config.head_dim,
+            config.num_kv_heads * config.head_dim,
+        );
+        let proj = |name: &str, shape, bias| {
+            Linear::load(loader, &format!("{prefix}.{name}"), shape, bias)
+        };
+        Ok(Attention {
+            q_proj: proj("q_proj", [q, h], config.qkv_bias)?,
+            k_proj: proj("k_proj", [kv, h], config.qkv_bias)?,
+            v_proj: proj("v_proj", [kv, h], config.qkv_bias)?,
+            o_proj: proj("o_proj", [h, q], false)?,
+        })
+    }
+
+    /// # Shapes
+    /// `x` `[batch * seq, hidden]` → `[batch * seq, hidden]`.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<2>,
+        config: &TextConfig,
+        context: &Context<'_>,
+        cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<2> {
+        let (batch, seq, head_dim) = (context.batch, context.seq, config.head_dim);
+        let split = |t: Tensor<2>, heads: usize| t.reshape([batch * seq, heads, head_dim]);
+        let turn = |t: Tensor<3>| rope(t, context.rope, context.positions.clone(), context.pairing);
+        let q = turn(split(self.q_proj.forward(x.clone()), config.num_heads));
+        let k = turn(split(self.k_proj.forward(x.clone()), config.num_kv_heads));
+        let q = q.reshape([batch, seq, config.num_heads, head_dim]);
+        let kv_shape = [batch, seq, config.num_kv_heads, head_dim];
+        let (k, v) = (
+            k.reshape(kv_shape),
+            self.v_proj.forward(x).reshape(kv_shape),
+        );
+        let (k, v) = match cache {
+            Some((cache, layer)) => cache.append(layer, k, v),
+            None => (k, v),
+        };
+        let scale = (head_dim as f32).powf(-0.5);
+        let out = attention(q, k, v, context.range.clone(), scale);
+        self.o_proj
+            .forward(out.reshape([batch * seq, config.num_heads * head_dim]))
+    }
+}

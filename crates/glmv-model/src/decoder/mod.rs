@@ -1,0 +1,195 @@
+//! Decoder: embeddings and positions → hidden states. Dense (GLM-4.1V) and mixture-of-experts
+//! (GLM-4.5V) layers; the KV cache is an argument.
+
+mod attention;
+mod kv_cache;
+mod moe;
+
+pub use attention::Attention;
+pub use kv_cache::KvCache;
+pub use moe::Moe;
+
+use crate::config::{Config, Family, TextConfig};
+use crate::schema::LANGUAGE;
+use crate::vision::Mlp;
+use crate::{Error, Linear, Loader, Probe};
+use burn::module::{Module, Param};
+use burn::tensor::{Int, Tensor};
+use glmv_kernels::{Pairing, RopeTable, add_rms_norm, rms_norm, rms_norm_add, swiglu};
+
+/// HF `Glm4vTextMLP`: gate and up fused in one matrix.
+#[derive(Module, Debug)]
+pub struct FusedMlp {
+    /// `[2 * intermediate, hidden]`, gate rows first.
+    pub gate_up_proj: Linear,
+    pub down_proj: Linear,
+}
+
+/// The second half of a layer.
+#[derive(Module, Debug)]
+pub enum FeedForward {
+    /// GLM-4.1V.
+    Fused(FusedMlp),
+    /// First layers of GLM-4.5V.
+    Plain(Mlp),
+    /// GLM-4.5V.
+    Experts(Moe),
+}
+
+/// HF `Glm4vTextDecoderLayer` / `Glm4vMoeTextDecoderLayer`.
+#[derive(Module, Debug)]
+pub struct Layer {
+    pub input_layernorm: Param<Tensor<1>>,
+    pub self_attn: Attention,
+    /// Dense family only: norms of the sub-layers' outputs.
+    pub post_self_attn_layernorm: Option<Param<Tensor<1>>>,
+    pub post_attention_layernorm: Param<Tensor<1>>,
+    pub mlp: FeedForward,
+    pub post_mlp_layernorm: Option<Param<Tensor<1>>>,
+}
+
+/// HF `Glm4vTextModel` / `Glm4vMoeTextModel` without the embedding.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    pub layers: Vec<Layer>,
+    pub norm: Param<Tensor<1>>,
+    #[module(skip)]
+    config: TextConfig,
+}
+
+/// What all layers of one pass share.
+pub(crate) struct Context<'a> {
+    pub batch: usize,
+    pub seq: usize,
+    pub rope: &'a RopeTable,
+    /// `[3, batch * seq]`.
+    pub positions: Tensor<2, Int>,
+    /// `[batch * seq, 2]`, in key rows of the cache.
+    pub range: Tensor<2, Int>,
+    pub pairing: Pairing,
+}
+
+impl Decoder {
+    /// Loads all layers and the final norm.
+    ///
+    /// # Errors
+    /// As the [`Loader`]'s.
+    pub fn load(loader: &Loader<'_>, config: &Config) -> Result<Self, Error> {
+        let h = config.text.hidden_size;
+        let layers = (0..config.text.num_layers).map(|i| Layer::load(loader, config, i));
+        Ok(Decoder {
+            layers: layers.collect::<Result<_, _>>()?,
+            norm: loader.f32(&format!("{LANGUAGE}.norm.weight"), [h])?,
+            config: config.text.clone(),
+        })
+    }
+
+    /// The configuration the decoder was loaded with.
+    pub fn config(&self) -> &TextConfig {
+        &self.config
+    }
+
+    /// Runs all layers and the final norm.
+    ///
+    /// # Shapes
+    /// `x` `[batch * seq, hidden]` → `[batch * seq, hidden]`, f32.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<2>,
+        context: &Context<'_>,
+        mut cache: Option<&mut KvCache>,
+        probe: &mut Probe,
+    ) -> Tensor<2> {
+        let mut x = x;
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(
+                x,
+                &self.config,
+                context,
+                cache.as_deref_mut().map(|c| (c, i)),
+                probe,
+            );
+            probe.record(|| format!("hidden_after_layer_{i}"), &x);
+        }
+        let x = rms_norm(x, self.norm.val(), self.config.rms_norm_eps);
+        probe.record(|| "final_norm".into(), &x);
+        x
+    }
+}
+
+impl Layer {
+    fn load(loader: &Loader<'_>, config: &Config, index: usize) -> Result<Self, Error> {
+        let t = &config.text;
+        let (h, prefix) = (t.hidden_size, format!("{LANGUAGE}.layers.{index}"));
+        let name = |rest: &str| format!("{prefix}.{rest}");
+        let sandwich = |rest: &str| match config.family {
+            Family::Glm4v => loader.f32(&name(rest), [h]).map(Some),
+            Family::Glm4vMoe => Ok(None),
+        };
+        let mlp = match &t.moe {
+            None => FeedForward::Fused(FusedMlp {
+                gate_up_proj: Linear::load(
+                    loader,
+                    &name("mlp.gate_up_proj"),
+                    [2 * t.intermediate_size, h],
+                    false,
+                )?,
+                down_proj: Linear::load(
+                    loader,
+                    &name("mlp.down_proj"),
+                    [h, t.intermediate_size],
+                    false,
+                )?,
+            }),
+            Some(moe) if index < moe.first_k_dense_replace => {
+                FeedForward::Plain(Mlp::load(loader, &name("mlp"), h, t.intermediate_size)?)
+            }
+            Some(moe) => FeedForward::Experts(Moe::load(loader, moe, h, &name("mlp"))?),
+        };
+        Ok(Layer {
+            input_layernorm: loader.f32(&name("input_layernorm.weight"), [h])?,
+            self_attn: Attention::load(loader, t, &name("self_attn"))?,
+            post_self_attn_layernorm: sandwich("post_self_attn_layernorm.weight")?,
+            post_attention_layernorm: loader.f32(&name("post_attention_layernorm.weight"), [h])?,
+            mlp,
+            post_mlp_layernorm: sandwich("post_mlp_layernorm.weight")?,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        config: &TextConfig,
+        context: &Context<'_>,
+        cache: Option<(&mut KvCache, usize)>,
+        probe: &mut Probe,
+    ) -> Tensor<2> {
+        let eps = config.rms_norm_eps;
+        let normed = rms_norm(x.clone(), self.input_layernorm.val(), eps);
+        let attended = self.self_attn.forward(normed, config, context, cache);
+        let norm = self.post_attention_layernorm.val();
+        let (x, normed) = match &self.post_self_attn_layernorm {
+            Some(post) => {
+                let x = rms_norm_add(x, attended, post.val(), eps);
+                (x.clone(), rms_norm(x, norm, eps))
+            }
+            None => add_rms_norm(x, attended, norm, eps),
+        };
+        probe.record(|| "feed_forward_input".into(), &normed);
+        let y = self.mlp.forward(normed, probe);
+        match &self.post_mlp_layernorm {
+            Some(post) => rms_norm_add(x, y, post.val(), eps),
+            None => x + y,
+        }
+    }
+}
+
+impl FeedForward {
+    fn forward(&self, x: Tensor<2>, probe: &mut Probe) -> Tensor<2> {
+        match self {
+            FeedForward::Fused(mlp) => mlp.down_proj.forward(swiglu(mlp.gate_up_proj.forward(x))),
+            FeedForward::Plain(mlp) => mlp.forward(x),
+            FeedForward::Experts(moe) => moe.forward(x, probe),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! GLM-4.1V and GLM-4.5V in Burn: token ids and pixels in, hidden states and logits out.
+//!
+//! Start at [`Glm4v::forward`] in `model.rs`. Field names are those of HF transformers, so that
+//! weights map by path. Called by `glmv-engine` (inference) and the trainers.
+
+mod checkpoint;
+pub mod config;
+mod decoder;
+mod error;
+mod linear;
+mod loader;
+mod model;
+mod multimodal;
+mod probe;
+mod projector;
+mod random;
+pub mod schema;
+mod vision;
+mod writer;
+
+pub use checkpoint::{Checkpoint, Stored};
+pub use config::Config;
+pub use decoder::{Decoder, KvCache};
+pub use error::Error;
+pub use linear::Linear;
+pub use loader::{Loader, Progress};
+pub use model::{Batch, Features, Glm4v, Pixels, Sequences};
+pub use multimodal::{PositionIds, decode_positions, rope_index};
+pub use probe::Probe;
+pub use random::write_random;
+pub use vision::{VisionTower, bicubic_taps, patch_positions};
+pub use writer::{StoreAs, save};
+
+/// Floating type of the large matrices and of the KV cache on the device. Activations, sums,
+/// norms, biases and the router are f32 in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    F16,
+}
+
+impl Precision {
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Precision::F32 => 4,
+            Precision::F16 => 2,
+        }
+    }
+
+    /// The Burn dtype.
+    pub fn dtype(self) -> burn::tensor::DType {
+        match self {
+            Precision::F32 => burn::tensor::DType::F32,
+            Precision::F16 => burn::tensor::DType::F16,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A linear layer whose weight may lie in several row shards, because one buffer of the device is
+//! too small for it.
+
+use crate::{Error, loader::Loader};
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, s};
+use glmv_kernels::linear;
+
+/// `x · Wᵀ + b` with W in the hub's `[out, in]` layout.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// Row shards `[out_i, in]`.
+    pub weight: Vec<Param<Tensor<2>>>,
+    /// `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// Loads `{prefix}.weight` and, if `bias`, `{prefix}.bias`.
+    ///
+    /// # Errors
+    /// As [`Loader::matrix`].
+    pub fn load(
+        loader: &Loader<'_>,
+        prefix: &str,
+        [out, inner]: [usize; 2],
+        bias: bool,
+    ) -> Result<Self, Error> {
+        let weight = loader.matrix(&format!("{prefix}.weight"), [out, inner])?;
+        let bias = match bias {
+            true => Some(loader.f32(&format!("{prefix}.bias"), [out])?),
+            false => None,
+        };
+        Ok(Linear { weight, bias })
+    }
+
+    /// # Shapes
+    /// `x` `[.., in]` → `[.., out]`, f32.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if let [weight] = self.weight.as_slice() {
+            return linear(x, weight.val(), self.bias.as_ref().map(Param::val));
+        }
+        let mut start = 0;
+        let parts = self.weight.iter().map(|weight| {
+            let rows = weight.dims()[0];
+            let bias = self
+                .bias
+                .as_ref()
+                .map(|b| b.val().slice(s![start..start + rows]));
+            start += rows;
+            linear(x.clone(), weight.val(), bias)
+        });
+        Tensor::cat(parts.collect(), D - 1)
+    }
+
+    /// Rows `range` of an unsharded weight applied to `x`; the shards of a sharded one are run
+    /// whole and sliced.
+    ///
+    /// # Shapes
+    /// `x` `[tokens, in]` → `[tokens, range.len()]`.
+    pub fn forward_rows(&self, x: Tensor<2>, range: std::ops::Range<usize>) -> Tensor<2> {
+        match self.weight.as_slice() {
+            [weight] if self.bias.is_none() => {
+                linear(x, weight.val().slice(s![range.start..range.end]), None)
+            }
+            _ => self.forward(x).slice(s![.., range.start..range.end]),
+        }
+    }
+}

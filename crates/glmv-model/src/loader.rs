@@ -1,0 +1,355 @@
+//! From stored tensors to Burn parameters: cast, check, shard, upload, and account for every name.
+
+use crate::checkpoint::{Checkpoint, Stored};
+use crate::config::Config;
+use crate::schema::LANGUAGE;
+use crate::{Error, Precision};
+use burn::module::Param;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use glmv_kernels::device::max_tensor_bytes;
+use half::{bf16, f16};
+use rayon::prelude::*;
+use safetensors::tensor::Dtype;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+/// Called with the bytes read so far and in all.
+pub type Progress<'a> = &'a dyn Fn(u64, u64);
+
+/// Reads tensors of one checkpoint onto one device. The module constructors ask it for what they
+/// need by hub name; [`Loader::finish`] complains about what nobody asked for.
+pub struct Loader<'a> {
+    checkpoint: &'a Checkpoint,
+    device: &'a Device,
+    precision: Precision,
+    limit: u64,
+    used: RefCell<BTreeSet<String>>,
+    done: Cell<u64>,
+    pending: Cell<u64>,
+    progress: Progress<'a>,
+}
+
+/// Uploads that may be in flight before the loader waits, in bytes.
+const IN_FLIGHT: u64 = 16 << 20;
+
+impl<'a> Loader<'a> {
+    /// Prepares to load `checkpoint` onto `device` with matrices in `precision`.
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        device: &'a Device,
+        precision: Precision,
+        progress: Progress<'a>,
+    ) -> Self {
+        Loader {
+            checkpoint,
+            device,
+            precision,
+            limit: max_tensor_bytes(device),
+            used: RefCell::new(BTreeSet::new()),
+            done: Cell::new(0),
+            pending: Cell::new(0),
+            progress,
+        }
+    }
+
+    /// True if the checkpoint holds `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.checkpoint.contains(name)
+    }
+
+    fn stored(&self, name: &str, shape: &[usize]) -> Result<Stored<'a>, Error> {
+        let stored = self
+            .checkpoint
+            .get(name)
+            .ok_or_else(|| Error::MissingTensor {
+                name: name.to_string(),
+                more: String::new(),
+            })?;
+        if stored.shape != shape {
+            let (found, expected) = (stored.shape.to_vec(), shape.to_vec());
+            return Err(Error::Shape {
+                name: name.to_string(),
+                found,
+                expected,
+            });
+        }
+        if !matches!(stored.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            let found = format!("{:?}", stored.dtype);
+            return Err(Error::Dtype {
+                name: name.to_string(),
+                found,
+            });
+        }
+        self.used.borrow_mut().insert(name.to_string());
+        Ok(stored)
+    }
+
+    fn read(&self, bytes: u64) {
+        self.done.set(self.done.get() + bytes);
+        (self.progress)(self.done.get(), self.checkpoint.total_bytes());
+    }
+
+    /// A tensor kept in f32 whatever the precision: norms, biases, tables.
+    ///
+    /// # Errors
+    /// Missing, of another shape or dtype, or not finite.
+    pub fn f32<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>, Error> {
+        let stored = self.stored(name, &shape)?;
+        let values = decode(&stored, 0..stored.shape.iter().product(), name)?;
+        self.read(stored.bytes.len() as u64);
+        self.upload(values, shape, Precision::F32, name)
+            .map(Param::from_tensor)
+    }
+
+    /// An f32 tensor whose values `map` rearranges into another shape before the upload.
+    ///
+    /// # Errors
+    /// As [`Loader::f32`].
+    pub fn mapped<const D: usize>(
+        &self,
+        name: &str,
+        stored_shape: &[usize],
+        shape: [usize; D],
+        map: impl Fn(Vec<f32>) -> Vec<f32>,
+    ) -> Result<Vec<Param<Tensor<D>>>, Error> {
+        let stored = self.stored(name, stored_shape)?;
+        let values = map(decode(&stored, 0..stored.shape.iter().product(), name)?);
+        self.read(stored.bytes.len() as u64);
+        Ok(vec![Param::from_tensor(self.upload(
+            values,
+            shape,
+            self.precision,
+            name,
+        )?)])
+    }
+
+    /// A matrix `[rows, cols]` in the model's precision, split by rows into as many shards as the
+    /// device's buffer limit needs.
+    ///
+    /// # Errors
+    /// As [`Loader::f32`], and [`Error::TooLarge`] if one row exceeds the limit.
+    pub fn matrix(
+        &self,
+        name: &str,
+        [rows, cols]: [usize; 2],
+    ) -> Result<Vec<Param<Tensor<2>>>, Error> {
+        let stored = self.stored(name, &[rows, cols])?;
+        let mut shards = Vec::new();
+        for (start, count) in self.split(name, rows, cols)? {
+            let range = start * cols..(start + count) * cols;
+            let values = decode(&stored, range, name)?;
+            self.read((count * cols * stored.bytes.len() / (rows * cols)) as u64);
+            let tensor = self.upload(values, [count, cols], self.precision, name)?;
+            shards.push(Param::from_tensor(tensor));
+        }
+        Ok(shards)
+    }
+
+    /// A stack `[experts, rows, cols]` from the fused tensor `fused` or else from the tensors
+    /// `parts(e)`, each a run of the stack's rows. Split by experts so that `widest` elements per
+    /// expert fit the buffer limit; stacks of one layer share `widest` and so their split.
+    ///
+    /// # Errors
+    /// As [`Loader::matrix`].
+    pub fn stack(
+        &self,
+        fused: &str,
+        parts: &dyn Fn(usize) -> Vec<String>,
+        [experts, rows, cols]: [usize; 3],
+        widest: usize,
+    ) -> Result<Vec<Param<Tensor<3>>>, Error> {
+        let size = rows * cols;
+        let mut shards = Vec::new();
+        for (start, count) in self.split(fused, experts, widest.max(size))? {
+            let mut values = Vec::with_capacity(count * size);
+            if self.contains(fused) {
+                let stored = self.stored(fused, &[experts, rows, cols])?;
+                values = decode(&stored, start * size..(start + count) * size, fused)?;
+                self.read((count * stored.bytes.len() / experts) as u64);
+            } else {
+                for e in start..start + count {
+                    let names = parts(e);
+                    for name in &names {
+                        let stored = self.stored(name, &[rows / names.len(), cols])?;
+                        values.extend(decode(&stored, 0..size / names.len(), name)?);
+                        self.read(stored.bytes.len() as u64);
+                    }
+                }
+            }
+            let tensor = self.upload(values, [count, rows, cols], self.precision, fused)?;
+            shards.push(Param::from_tensor(tensor));
+        }
+        Ok(shards)
+    }
+
+    /// Runs (start, count) of `rows` rows of `row_len` elements that fit one buffer each.
+    fn split(&self, name: &str, rows: usize, row_len: usize) -> Result<Vec<(usize, usize)>, Error> {
+        let row_bytes = (row_len * self.precision.bytes()) as u64;
+        if row_bytes > self.limit {
+            let (needed, limit) = (row_bytes, self.limit);
+            return Err(Error::TooLarge {
+                name: name.to_string(),
+                needed,
+                limit,
+            });
+        }
+        let most = usize::try_from(self.limit / row_bytes)
+            .unwrap_or(rows)
+            .min(rows)
+            .max(1);
+        let shards = rows.div_ceil(most);
+        let each = rows.div_ceil(shards);
+        Ok((0..shards)
+            .map(|s| (s * each, each.min(rows - s * each)))
+            .collect())
+    }
+
+    fn upload<const D: usize>(
+        &self,
+        values: Vec<f32>,
+        shape: [usize; D],
+        precision: Precision,
+        name: &str,
+    ) -> Result<Tensor<D>, Error> {
+        let bytes = (values.len() * precision.bytes()) as u64;
+        let tensor = match precision {
+            Precision::F32 => {
+                Tensor::from_data(TensorData::new(values, shape), (self.device, DType::F32))
+            }
+            Precision::F16 => {
+                let halves = to_half(&values, name)?;
+                drop(values);
+                Tensor::from_data(TensorData::new(halves, shape), (self.device, DType::F16))
+            }
+        };
+        // Bounds what the host holds for the device: without a wait the queue keeps every copy.
+        self.pending.set(self.pending.get() + bytes);
+        if self.pending.get() > IN_FLIGHT {
+            self.pending.set(0);
+            self.device.sync().map_err(|e| {
+                let reason = format!("uploading {name}: {e:?}");
+                glmv_kernels::device::Error::Read { reason }
+            })?;
+            glmv_kernels::device::check()?;
+        }
+        Ok(tensor)
+    }
+
+    /// Accounts for every tensor of the file: returns the names of skipped multi-token-prediction
+    /// layers (decoder layers beyond `num_hidden_layers`).
+    ///
+    /// # Errors
+    /// [`Error::SurplusTensor`] for any other tensor that nothing loaded.
+    pub fn finish(&self, config: &Config) -> Result<Vec<String>, Error> {
+        let used = self.used.borrow();
+        let unused = self.checkpoint.names().filter(|n| !used.contains(*n));
+        let (skipped, surplus): (Vec<&str>, Vec<&str>) =
+            unused.partition(|name| beyond_layers(name, config.text.num_layers));
+        match surplus.first() {
+            Some(name) => Err(Error::SurplusTensor {
+                name: name.to_string(),
+                count: surplus.len(),
+            }),
+            None => Ok(skipped.into_iter().map(str::to_string).collect()),
+        }
+    }
+}
+
+fn beyond_layers(name: &str, layers: usize) -> bool {
+    name.strip_prefix(LANGUAGE)
+        .and_then(|rest| rest.strip_prefix(".layers."))
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|index| index.parse::<usize>().ok())
+        .is_some_and(|index| index >= layers)
+}
+
+/// Elements `range` of `stored` as f32, checked to be finite.
+fn decode(
+    stored: &Stored<'_>,
+    range: std::ops::Range<usize>,
+    name: &str,
+) -> Result<Vec<f32>, Error> {
+    let width = match stored.dtype {
+        Dtype::F32 => 4,
+        _ => 2,
+    };
+    let bytes = &stored.bytes[range.start * width..range.end * width];
+    let mut values = vec![0f32; range.len()];
+    const CHUNK: usize = 1 << 16;
+    values
+        .par_chunks_mut(CHUNK)
+        .zip(bytes.par_chunks(CHUNK * width))
+        .for_each(|(out, bytes)| {
+            for (o, b) in out.iter_mut().zip(bytes.chunks_exact(width)) {
+                *o = match stored.dtype {
+                    Dtype::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+                    Dtype::F16 => f16::from_le_bytes([b[0], b[1]]).to_f32(),
+                    _ => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+                };
+            }
+        });
+    match values.par_iter().position_first(|v| !v.is_finite()) {
+        Some(i) => Err(Error::NotFinite {
+            name: name.to_string(),
+            index: range.start + i,
+            value: values[i],
+        }),
+        None => Ok(values),
+    }
+}
+
+fn to_half(values: &[f32], name: &str) -> Result<Vec<f16>, Error> {
+    let halves: Vec<f16> = values.par_iter().map(|v| f16::from_f32(*v)).collect();
+    match halves.par_iter().position_first(|v| !v.is_finite()) {
+        Some(index) => Err(Error::NotFinite {
+            name: format!("{name} (as f16)"),
+            index,
+            value: values[index],
+        }),
+        None => Ok(halves),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_decoder_layers_beyond_the_last_are_skipped() {
+        assert!(beyond_layers(
+            "model.language_model.layers.3.eh_proj.weight",
+            3
+        ));
+        assert!(!beyond_layers(
+            "model.language_model.layers.2.eh_proj.weight",
+            3
+        ));
+        assert!(!beyond_layers("model.visual.blocks.3.norm1.weight", 3));
+        assert!(!beyond_layers("lm_head.weight", 0));
+    }
+
+    #[test]
+    fn non_finite_values_are_named() {
+        let bytes: Vec<u8> = [1.0f32, f32::NAN]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        let stored = Stored {
+            dtype: Dtype::F32,
+            shape: &[2],
+            bytes: &bytes,
+        };
+        let error = decode(&stored, 0..2, "w").unwrap_err().to_string();
+        assert!(error.contains("tensor w holds NaN at element 1"), "{error}");
+        assert!(
+            to_half(&[1.0, 70_000.0], "w")
+                .unwrap_err()
+                .to_string()
+                .contains("as f16")
+        );
+    }
+}

@@ -1,0 +1,420 @@
+//! The whole model. Read [`Glm4v::forward`] first: pixels → vision → projector → splice → decoder.
+
+use crate::config::{Config, Family};
+use crate::decoder::Context;
+use crate::projector::Projector;
+use crate::schema::LANGUAGE;
+use crate::{
+    Checkpoint, Decoder, Error, KvCache, Linear, Loader, Precision, Probe, Progress, VisionTower,
+};
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
+use glmv_kernels::{Pairing, RopeTable, splice};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// GLM-4.1V or GLM-4.5V with its weights on one device.
+#[derive(Module, Debug)]
+pub struct Glm4v {
+    pub visual: VisionTower,
+    pub projector: Projector,
+    /// Row shards `[vocab_i, hidden]`.
+    pub embed_tokens: Vec<Param<Tensor<2>>>,
+    pub language_model: Decoder,
+    /// `None` where the embedding is also the output head.
+    pub lm_head: Option<Linear>,
+    #[module(skip)]
+    config: Config,
+    #[module(skip)]
+    precision: Precision,
+    #[module(skip)]
+    rope: RopeCache,
+}
+
+/// The rotary table of the longest sequence so far; rebuilt when a longer one comes.
+#[derive(Clone, Debug, Default)]
+struct RopeCache(Arc<Mutex<Option<(bool, RopeTable)>>>);
+
+/// Flattened patches of some images or videos on the host.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    /// `[n, channels * frames * side²]`, row-major.
+    pub values: &'a [f32],
+    /// (frames, height, width) in patches per image or video.
+    pub grids: &'a [[u32; 3]],
+}
+
+/// Token ids of a batch with everything positional, all `[batch, seq]` row-major.
+#[derive(Clone, Debug)]
+pub struct Sequences {
+    pub batch: usize,
+    pub seq: usize,
+    pub input_ids: Vec<u32>,
+    /// 0 text, 1 image, 2 video (HF `mm_token_type_ids`).
+    pub modality: Vec<u8>,
+    /// `[3, batch, seq]`.
+    pub positions: Vec<i64>,
+    /// Left padding of each row, in tokens; keys before it are never attended to.
+    pub padding: Vec<usize>,
+}
+
+/// Projected visual features of a batch: images in order, then videos.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// `[images + videos, hidden]`.
+    pub rows: Tensor<2>,
+    /// Rows that belong to images.
+    pub images: usize,
+    /// Rows that belong to videos.
+    pub videos: usize,
+}
+
+/// Input of one forward pass.
+#[derive(Clone, Debug)]
+pub struct Batch<'a> {
+    pub sequences: &'a Sequences,
+    pub images: Option<Pixels<'a>>,
+    pub videos: Option<Pixels<'a>>,
+}
+
+impl Glm4v {
+    /// Loads a checkpoint folder onto `device`, matrices in `precision`. Returns the model and the
+    /// names of tensors that were skipped (multi-token-prediction layers).
+    ///
+    /// # Errors
+    /// Names the file, key or tensor; see [`Error`].
+    pub fn load(
+        dir: &Path,
+        device: &Device,
+        precision: Precision,
+        progress: Progress<'_>,
+    ) -> Result<(Self, Vec<String>), Error> {
+        let config = Config::from_dir(dir)?;
+        let checkpoint = Checkpoint::open(dir)?;
+        let loader = Loader::new(&checkpoint, device, precision, progress);
+        let table = [config.text.vocab_size, config.text.hidden_size];
+        let tied = config.tie_word_embeddings;
+        let model = Glm4v {
+            visual: VisionTower::load(&loader, &config.vision)?,
+            projector: Projector::load(&loader, &config.vision)?,
+            embed_tokens: loader.matrix(&format!("{LANGUAGE}.embed_tokens.weight"), table)?,
+            language_model: Decoder::load(&loader, &config)?,
+            lm_head: if tied {
+                None
+            } else {
+                Some(Linear::load(&loader, "lm_head", table, false)?)
+            },
+            rope: RopeCache::default(),
+            precision,
+            config,
+        };
+        let skipped = loader.finish(&model.config)?;
+        Ok((model, skipped))
+    }
+
+    /// The parsed `config.json`.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Type of the matrices and of the KV cache.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The device the weights are on.
+    pub fn device(&self) -> Device {
+        self.language_model.norm.val().device()
+    }
+
+    /// An empty cache with room for `capacity` tokens per row.
+    pub fn new_cache(&self, capacity: usize) -> KvCache {
+        let layers = self.config.text.num_layers;
+        KvCache::new(layers, capacity, self.precision, &self.device())
+    }
+
+    /// Runs one pass and returns the final hidden states of every position.
+    ///
+    /// Prefill and decode are the same call: with a cache the new tokens attend to the cached ones.
+    ///
+    /// # Shapes
+    /// → `[batch * seq, hidden]` f32.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where ids, modalities, grids and pixel rows disagree.
+    ///
+    /// Source: HF `Glm4vModel.forward`, `Glm4vMoeModel.forward`.
+    pub fn forward(
+        &self,
+        batch: &Batch<'_>,
+        cache: Option<&mut KvCache>,
+        probe: &mut Probe,
+    ) -> Result<Tensor<2>, Error> {
+        let features = self.features(batch, probe)?;
+        self.forward_features(batch.sequences, features, cache, probe)
+    }
+
+    /// [`Glm4v::forward`] with the visual features already computed.
+    ///
+    /// # Shapes
+    /// → `[batch * seq, hidden]` f32.
+    ///
+    /// # Errors
+    /// As [`Glm4v::forward`].
+    pub fn forward_features(
+        &self,
+        sequences: &Sequences,
+        features: Option<Features>,
+        mut cache: Option<&mut KvCache>,
+        probe: &mut Probe,
+    ) -> Result<Tensor<2>, Error> {
+        self.check(sequences)?;
+        let device = self.device();
+        let x = self.embed(&sequences.input_ids);
+        let source = sources(sequences, features.as_ref())?;
+        let x = match features {
+            Some(features) => splice(
+                x,
+                features.rows,
+                Tensor::from_data(source.as_slice(), &device),
+            ),
+            None => x,
+        };
+        probe.record(|| "inputs_embeds".into(), &x);
+        let past = cache.as_ref().map_or(0, |c| c.len());
+        let rope = self.rope_table(sequences, &device);
+        let n = sequences.batch * sequences.seq;
+        let positions = TensorData::new(sequences.positions.clone(), [3, n]);
+        let context = Context {
+            batch: sequences.batch,
+            seq: sequences.seq,
+            rope: &rope,
+            positions: Tensor::from_data(positions, &device),
+            range: Tensor::from_data(TensorData::new(ranges(sequences, past), [n, 2]), &device),
+            pairing: match self.config.family {
+                Family::Glm4v => Pairing::Interleaved,
+                Family::Glm4vMoe => Pairing::HalfSplit,
+            },
+        };
+        let hidden = self
+            .language_model
+            .forward(x, &context, cache.as_deref_mut(), probe);
+        if let Some(cache) = cache {
+            cache.advance(sequences.seq);
+        }
+        Ok(hidden)
+    }
+
+    /// Scores over the vocabulary.
+    ///
+    /// # Shapes
+    /// `hidden` `[rows, hidden]` → `[rows, vocab]` f32.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        match &self.lm_head {
+            Some(head) => head.forward(hidden),
+            None => Linear {
+                weight: self.embed_tokens.clone(),
+                bias: None,
+            }
+            .forward(hidden),
+        }
+    }
+
+    /// Token embeddings, f32.
+    ///
+    /// # Shapes
+    /// `ids` n of them → `[n, hidden]`.
+    pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        let device = self.device();
+        let look_up = |table: Tensor<2>, ids: Vec<i64>| {
+            let index = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
+            let rows = table.select(0, index);
+            if rows.dtype() == DType::F32 {
+                rows
+            } else {
+                rows.cast(DType::F32)
+            }
+        };
+        let all = || ids.iter().map(|id| i64::from(*id));
+        if let [table] = self.embed_tokens.as_slice() {
+            return look_up(table.val(), all().collect());
+        }
+        let mut base = 0i64;
+        let mut sum: Option<Tensor<2>> = None;
+        for table in &self.embed_tokens {
+            let table = table.val();
+            let rows = table.dims()[0] as i64;
+            let inside = |id: i64| (base..base + rows).contains(&id);
+            let mask: Vec<f32> = all().map(|id| if inside(id) { 1.0 } else { 0.0 }).collect();
+            let local = all()
+                .map(|id| if inside(id) { id - base } else { 0 })
+                .collect();
+            let mask = Tensor::<1>::from_data(mask.as_slice(), &device).reshape([ids.len(), 1]);
+            let part = look_up(table, local) * mask;
+            sum = Some(match sum {
+                Some(sum) => sum + part,
+                None => part,
+            });
+            base += rows;
+        }
+        match sum {
+            Some(sum) => sum,
+            None => Tensor::zeros([ids.len(), self.config.text.hidden_size], &device),
+        }
+    }
+
+    /// Projected features of the batch's images, then videos; `None` without any.
+    ///
+    /// # Errors
+    /// If grids and pixel rows disagree.
+    pub fn features(
+        &self,
+        batch: &Batch<'_>,
+        probe: &mut Probe,
+    ) -> Result<Option<Features>, Error> {
+        let mut encode = |pixels: Option<Pixels<'_>>| -> Result<Option<Tensor<2>>, Error> {
+            pixels.map(|pixels| self.encode(pixels, probe)).transpose()
+        };
+        let (images, videos) = (encode(batch.images)?, encode(batch.videos)?);
+        let rows = |t: &Option<Tensor<2>>| t.as_ref().map_or(0, |t| t.dims()[0]);
+        let (num_images, num_videos) = (rows(&images), rows(&videos));
+        let rows = match (images, videos) {
+            (Some(images), Some(videos)) => Tensor::cat(vec![images, videos], 0),
+            (Some(rows), None) | (None, Some(rows)) => rows,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Features {
+            rows,
+            images: num_images,
+            videos: num_videos,
+        }))
+    }
+
+    /// Vision tower and projector over some pixels.
+    ///
+    /// # Shapes
+    /// → `[sum of t * h * w / 4, hidden]`.
+    ///
+    /// # Errors
+    /// If grids and pixel rows disagree.
+    pub fn encode(&self, pixels: Pixels<'_>, probe: &mut Probe) -> Result<Tensor<2>, Error> {
+        let width = self.config.vision.patch_len();
+        if !pixels.values.len().is_multiple_of(width) {
+            let reason = format!(
+                "{} pixel values are no multiple of {width}",
+                pixels.values.len()
+            );
+            return Err(Error::Input { reason });
+        }
+        let rows = pixels.values.len() / width;
+        let data = TensorData::new(pixels.values.to_vec(), [rows, width]);
+        let x =
+            self.visual
+                .forward(Tensor::from_data(data, &self.device()), pixels.grids, probe)?;
+        Ok(self.projector.forward(x, probe))
+    }
+
+    fn check(&self, sequences: &Sequences) -> Result<(), Error> {
+        let n = sequences.batch * sequences.seq;
+        let lengths = [
+            sequences.input_ids.len(),
+            sequences.modality.len(),
+            sequences.positions.len() / 3,
+        ];
+        if n == 0 || lengths.iter().any(|l| *l != n) || sequences.padding.len() != sequences.batch {
+            let reason = format!(
+                "{} x {} tokens with {lengths:?} values",
+                sequences.batch, sequences.seq
+            );
+            return Err(Error::Input { reason });
+        }
+        let vocab = self.config.text.vocab_size;
+        match sequences.input_ids.iter().find(|id| **id as usize >= vocab) {
+            Some(id) => Err(Error::Input {
+                reason: format!("token id {id} is outside the vocabulary of {vocab}"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn rope_table(&self, sequences: &Sequences, device: &Device) -> RopeTable {
+        let text = &self.config.text;
+        let needed = sequences
+            .positions
+            .iter()
+            .max()
+            .map_or(1, |p| *p as usize + 1);
+        let autodiff = device.is_autodiff();
+        let mut cached = self
+            .rope
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((for_autodiff, table)) = &*cached
+            && *for_autodiff == autodiff
+            && table.positions() >= needed
+        {
+            return table.clone();
+        }
+        let frequencies = RopeTable::text_frequencies(text.rope_theta, text.rotary_dims);
+        let axes = RopeTable::text_axes(&text.mrope_section, text.rotary_dims / 2);
+        let table = RopeTable::new(
+            &frequencies,
+            &axes,
+            needed.next_power_of_two().max(256),
+            device,
+        );
+        *cached = Some((autodiff, table.clone()));
+        table
+    }
+
+    /// Rows `rows` of `hidden` (prompt ends, say).
+    ///
+    /// # Shapes
+    /// `hidden` `[n, width]` → `[rows.len(), width]`.
+    pub fn select_rows(&self, hidden: Tensor<2>, rows: &[usize]) -> Tensor<2> {
+        if let [row] = rows {
+            return hidden.slice(s![*row..*row + 1, ..]);
+        }
+        let index: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
+        let index = Tensor::<1, Int>::from_data(index.as_slice(), &hidden.device());
+        hidden.select(0, index)
+    }
+}
+
+/// Key range of every query: from the row's padding to itself, in cache rows.
+fn ranges(sequences: &Sequences, past: usize) -> Vec<i64> {
+    let mut out = Vec::with_capacity(sequences.batch * sequences.seq * 2);
+    for padding in &sequences.padding {
+        for i in 0..sequences.seq {
+            out.extend([*padding as i64, (past + i + 1) as i64]);
+        }
+    }
+    out
+}
+
+/// For every token the feature row it shows, or -1 for text.
+fn sources(sequences: &Sequences, features: Option<&Features>) -> Result<Vec<i64>, Error> {
+    let have = features.map_or([0, 0], |f| [f.images, f.videos]);
+    let mut used = [0usize; 2];
+    let source = sequences
+        .modality
+        .iter()
+        .map(|kind| match kind {
+            0 => -1,
+            kind => {
+                let slot = usize::from(*kind != 1);
+                used[slot] += 1;
+                (slot * have[0] + used[slot] - 1) as i64
+            }
+        })
+        .collect();
+    if used != have {
+        let reason = format!(
+            "{} image and {} video tokens for {} and {} features",
+            used[0], used[1], have[0], have[1]
+        );
+        return Err(Error::Input { reason });
+    }
+    Ok(source)
+}
