@@ -1,0 +1,7 @@
+//! One subcommand, one file.
+
+pub mod bench;
+pub mod doctor;
+pub mod inspect;
+pub mod run;
+pub mod verify;

@@ -1,0 +1,39 @@
+//! The `glmv` program: parse, dispatch, exit code. The only place that prints errors.
+
+mod args;
+mod cmd;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let args = match args::Cli::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to stdout with code 0, usage errors to stderr with code 2.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match args.command {
+        args::Command::Run(args) => cmd::run::run(&args),
+        args::Command::Verify(args) => cmd::verify::run(&args),
+        args::Command::Doctor(args) => cmd::doctor::run(&args),
+        args::Command::Inspect(args) => cmd::inspect::run(&args),
+        args::Command::Bench(args) => cmd::bench::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
