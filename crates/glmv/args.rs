@@ -16,6 +16,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Ask a question about pictures or videos, or chat when no question is given.
+    #[command(allow_negative_numbers = true)]
     Run(RunArgs),
     /// Check this build against golden cases of HF transformers.
     Verify(VerifyArgs),

@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod session;
 
 use clap::Parser;
 use std::process::ExitCode;

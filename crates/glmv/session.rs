@@ -1,0 +1,111 @@
+//! What every subcommand that runs the model shares: device choice, loading with a progress bar,
+//! and Ctrl-C.
+
+use anyhow::Context;
+use glmv_engine::{Engine, Precision};
+use glmv_kernels::device::{Choice, Info, Selected, select};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// A loaded engine with where it runs and how long loading took.
+pub struct Session {
+    pub engine: Engine,
+    pub device: Info,
+    pub load_s: f64,
+}
+
+/// Opens the device; tells on stderr what the user may not expect.
+pub fn open(choice: Choice) -> anyhow::Result<Selected> {
+    let selected = select(choice)?;
+    if let Some(note) = &selected.note {
+        eprintln!("note: {note}");
+    }
+    Ok(selected)
+}
+
+/// Loads the checkpoint folder `dir`, with a bar on stderr unless `quiet` or not a terminal.
+pub fn load(
+    dir: &Path,
+    choice: Choice,
+    precision: Precision,
+    quiet: bool,
+) -> anyhow::Result<Session> {
+    let start = Instant::now();
+    let selected = open(choice)?;
+    if precision == Precision::F16 && selected.info.backend != "cpu" && !selected.info.shader_f16 {
+        anyhow::bail!(
+            "{} has no 16-bit floats in shaders: use --dtype f32",
+            selected.info.name
+        );
+    }
+    let bar = ProgressBar::with_draw_target(
+        None,
+        match quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        },
+    );
+    let style = "loading {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+    bar.set_style(ProgressStyle::with_template(style)?);
+    let progress = |done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let engine = Engine::load(dir, &selected.device, precision, &progress)
+        .with_context(|| format!("cannot load {}", dir.display()))?;
+    bar.finish_and_clear();
+    if !engine.skipped.is_empty() {
+        eprintln!(
+            "note: {} tensors of multi-token-prediction layers are not used, first {}",
+            engine.skipped.len(),
+            engine.skipped[0]
+        );
+    }
+    Ok(Session {
+        engine,
+        device: selected.info,
+        load_s: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Exit code after Ctrl-C, as shells report it.
+pub const INTERRUPTED: u8 = 130;
+
+static GENERATING: AtomicBool = AtomicBool::new(false);
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Installs the Ctrl-C handler: while tokens come it asks the generation to stop, so that the text
+/// so far is kept; at any other time, or the second time, it ends the program.
+pub fn handle_ctrl_c() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if !GENERATING.load(Ordering::SeqCst) || STOP.swap(true, Ordering::SeqCst) {
+            eprintln!();
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })
+    .context("cannot install the Ctrl-C handler")
+}
+
+/// Marks a generation as running while it lives.
+pub struct Interruptible;
+
+impl Interruptible {
+    pub fn start() -> Self {
+        STOP.store(false, Ordering::SeqCst);
+        GENERATING.store(true, Ordering::SeqCst);
+        Interruptible
+    }
+
+    /// True once Ctrl-C was pressed.
+    pub fn stopped(&self) -> bool {
+        STOP.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Interruptible {
+    fn drop(&mut self) {
+        GENERATING.store(false, Ordering::SeqCst);
+    }
+}
