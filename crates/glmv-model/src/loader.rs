@@ -52,6 +52,17 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Splits tensors above `bytes` instead of the device's own limit.
+    pub fn with_limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// Type of the matrices.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// True if the checkpoint holds `name`.
     pub fn contains(&self, name: &str) -> bool {
         self.checkpoint.contains(name)

@@ -91,21 +91,30 @@ impl Glm4v {
     ) -> Result<(Self, Vec<String>), Error> {
         let config = Config::from_dir(dir)?;
         let checkpoint = Checkpoint::open(dir)?;
-        let loader = Loader::new(&checkpoint, device, precision, progress);
+        Self::from_loader(
+            config,
+            &Loader::new(&checkpoint, device, precision, progress),
+        )
+    }
+
+    /// Loads the model of `config` through a prepared loader; see [`Glm4v::load`].
+    ///
+    /// # Errors
+    /// As [`Glm4v::load`].
+    pub fn from_loader(config: Config, loader: &Loader<'_>) -> Result<(Self, Vec<String>), Error> {
         let table = [config.text.vocab_size, config.text.hidden_size];
-        let tied = config.tie_word_embeddings;
+        let lm_head = match config.tie_word_embeddings {
+            true => None,
+            false => Some(Linear::load(loader, "lm_head", table, false)?),
+        };
         let model = Glm4v {
-            visual: VisionTower::load(&loader, &config.vision)?,
-            projector: Projector::load(&loader, &config.vision)?,
+            visual: VisionTower::load(loader, &config.vision)?,
+            projector: Projector::load(loader, &config.vision)?,
             embed_tokens: loader.matrix(&format!("{LANGUAGE}.embed_tokens.weight"), table)?,
-            language_model: Decoder::load(&loader, &config)?,
-            lm_head: if tied {
-                None
-            } else {
-                Some(Linear::load(&loader, "lm_head", table, false)?)
-            },
+            language_model: Decoder::load(loader, &config)?,
+            lm_head,
             rope: RopeCache::default(),
-            precision,
+            precision: loader.precision(),
             config,
         };
         let skipped = loader.finish(&model.config)?;

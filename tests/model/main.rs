@@ -1,0 +1,6 @@
+//! The model as a library: writing weights back, sharding, batches and caches that agree.
+
+mod consistency;
+mod roundtrip;
+mod sharding;
+mod support;
