@@ -4,6 +4,7 @@
 use anyhow::Context;
 use glmv_engine::{Engine, Precision};
 use glmv_kernels::device::{Choice, Info, Selected, select};
+use glmv_model::Glm4v;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,40 +35,64 @@ pub fn load(
 ) -> anyhow::Result<Session> {
     let start = Instant::now();
     let selected = open(choice)?;
-    if precision == Precision::F16 && selected.info.backend != "cpu" && !selected.info.shader_f16 {
-        anyhow::bail!(
-            "{} has no 16-bit floats in shaders: use --dtype f32",
-            selected.info.name
-        );
+    check_precision(&selected, precision)?;
+    let engine = with_bar(quiet, |progress| {
+        Engine::load(dir, &selected.device, precision, progress)
+            .with_context(|| format!("cannot load {}", dir.display()))
+    })?;
+    note_skipped(&engine.skipped);
+    Ok(Session { engine, device: selected.info, load_s: start.elapsed().as_secs_f64() })
+}
+
+/// Loads only the weights of `dir`; no tokenizer or templates are needed.
+pub fn load_model(
+    dir: &Path,
+    selected: &Selected,
+    precision: Precision,
+    quiet: bool,
+) -> anyhow::Result<Glm4v> {
+    check_precision(selected, precision)?;
+    let (model, skipped) = with_bar(quiet, |progress| {
+        Glm4v::load(dir, &selected.device, precision, progress)
+            .with_context(|| format!("cannot load {}", dir.display()))
+    })?;
+    note_skipped(&skipped);
+    Ok(model)
+}
+
+fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<()> {
+    let info = &selected.info;
+    if precision == Precision::F16 && info.backend != "cpu" && !info.shader_f16 {
+        anyhow::bail!("{} has no 16-bit floats in shaders: use --dtype f32", info.name);
     }
-    let bar = ProgressBar::with_draw_target(
-        None,
-        match quiet {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        },
-    );
+    Ok(())
+}
+
+fn with_bar<T>(
+    quiet: bool,
+    load: impl FnOnce(&dyn Fn(u64, u64)) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let bar = ProgressBar::with_draw_target(None, match quiet {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    });
     let style = "loading {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style)?);
-    let progress = |done: u64, total: u64| {
+    let loaded = load(&|done, total| {
         bar.set_length(total);
         bar.set_position(done);
-    };
-    let engine = Engine::load(dir, &selected.device, precision, &progress)
-        .with_context(|| format!("cannot load {}", dir.display()))?;
+    });
     bar.finish_and_clear();
-    if !engine.skipped.is_empty() {
+    loaded
+}
+
+fn note_skipped(skipped: &[String]) {
+    if let Some(first) = skipped.first() {
+        let count = skipped.len();
         eprintln!(
-            "note: {} tensors of multi-token-prediction layers are not used, first {}",
-            engine.skipped.len(),
-            engine.skipped[0]
+            "note: {count} tensors of multi-token-prediction layers are not used, first {first}"
         );
     }
-    Ok(Session {
-        engine,
-        device: selected.info,
-        load_s: start.elapsed().as_secs_f64(),
-    })
 }
 
 /// Exit code after Ctrl-C, as shells report it.

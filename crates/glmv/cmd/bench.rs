@@ -1,11 +1,11 @@
 //! `glmv bench`: tokens per second of a checkpoint, medians over repetitions.
 
 use crate::args::BenchArgs;
-use crate::session::{self, Session};
+use crate::session;
 use anyhow::{Context, bail};
 use burn::tensor::Tensor;
-use glmv_kernels::device::read;
-use glmv_model::{Batch, Pixels, Probe, Sequences};
+use glmv_kernels::device::{Info, read};
+use glmv_model::{Batch, Glm4v, Pixels, Probe, Sequences};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -35,9 +35,11 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     if args.reps == 0 || args.prompt_tokens == 0 || args.new_tokens == 0 {
         bail!("--reps, --prompt-tokens and --new-tokens must be positive");
     }
-    let (choice, dtype) = (args.device.device.into(), args.device.dtype.into());
-    let session = session::load(&args.model, choice, dtype, args.json)?;
-    let limit = session.engine.model().config().text.max_position_embeddings;
+    let start = Instant::now();
+    let selected = session::open(args.device.device.into())?;
+    let model = session::load_model(&args.model, &selected, args.device.dtype.into(), args.json)?;
+    let load_s = start.elapsed().as_secs_f64();
+    let limit = model.config().text.max_position_embeddings;
     if args.prompt_tokens + args.new_tokens > limit {
         bail!(
             "{} + {} tokens exceed the context of {limit}",
@@ -45,7 +47,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             args.new_tokens
         );
     }
-    let report = measure(args, &session)?;
+    let report = measure(args, &model, &selected.info, load_s)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -55,8 +57,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Token ids spread over the vocabulary; none of them is a placeholder.
-fn prompt(session: &Session, len: usize) -> Sequences {
-    let config = session.engine.model().config();
+fn prompt(model: &Glm4v, len: usize) -> Sequences {
+    let config = model.config();
     let special = [config.image_token_id, config.video_token_id];
     let vocab = config.text.vocab_size as u32;
     let ids = (0u32..).map(|i| i.wrapping_mul(2_654_435_761) % vocab);
@@ -72,9 +74,13 @@ fn prompt(session: &Session, len: usize) -> Sequences {
     }
 }
 
-fn measure(args: &BenchArgs, session: &Session) -> anyhow::Result<Report> {
-    let model = session.engine.model();
-    let sequences = prompt(session, args.prompt_tokens);
+fn measure(
+    args: &BenchArgs,
+    model: &Glm4v,
+    device: &Info,
+    load_s: f64,
+) -> anyhow::Result<Report> {
+    let sequences = prompt(model, args.prompt_tokens);
     let step = |id: u32, at: usize| Sequences {
         batch: 1,
         seq: 1,
@@ -109,19 +115,19 @@ fn measure(args: &BenchArgs, session: &Session) -> anyhow::Result<Report> {
         decodes.push(start.elapsed().as_secs_f64());
         dispatches = glmv_kernels::launches();
     }
-    let (image_tokens, vision_s) = vision(args, session)?;
+    let (image_tokens, vision_s) = vision(args, model)?;
     // The first round compiles the shaders and is reported by itself.
     let first_prefill_s = prefills.remove(0);
     decodes.remove(0);
     let per_token = dispatches as f64 / args.new_tokens as f64;
-    let counted = session.device.backend != "cpu";
+    let counted = device.backend != "cpu";
     Ok(Report {
-        device: format!("{} ({})", session.device.name, session.device.driver),
+        device: format!("{} ({})", device.name, device.driver),
         dtype: format!("{:?}", args.device.dtype).to_lowercase(),
         prompt_tokens: args.prompt_tokens,
         new_tokens: args.new_tokens,
         repetitions: args.reps,
-        load_s: session.load_s,
+        load_s,
         image_tokens,
         vision_s,
         prefill_tok_s: args.prompt_tokens as f64 / median(&mut prefills)?,
@@ -133,8 +139,7 @@ fn measure(args: &BenchArgs, session: &Session) -> anyhow::Result<Report> {
 }
 
 /// Tokens of the picture and the median time of its encoding.
-fn vision(args: &BenchArgs, session: &Session) -> anyhow::Result<(usize, f64)> {
-    let model = session.engine.model();
+fn vision(args: &BenchArgs, model: &Glm4v) -> anyhow::Result<(usize, f64)> {
     let v = &model.config().vision;
     let side = (v.grid_side / v.spatial_merge_size * v.spatial_merge_size).max(2);
     let values: Vec<f32> = (0..side * side * v.patch_len())
