@@ -41,7 +41,11 @@ pub fn load(
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     note_skipped(&engine.skipped);
-    Ok(Session { engine, device: selected.info, load_s: start.elapsed().as_secs_f64() })
+    Ok(Session {
+        engine,
+        device: selected.info,
+        load_s: start.elapsed().as_secs_f64(),
+    })
 }
 
 /// Loads only the weights of `dir`; no tokenizer or templates are needed.
@@ -63,7 +67,10 @@ pub fn load_model(
 fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<()> {
     let info = &selected.info;
     if precision == Precision::F16 && info.backend != "cpu" && !info.shader_f16 {
-        anyhow::bail!("{} has no 16-bit floats in shaders: use --dtype f32", info.name);
+        anyhow::bail!(
+            "{} has no 16-bit floats in shaders: use --dtype f32",
+            info.name
+        );
     }
     Ok(())
 }
@@ -72,10 +79,13 @@ fn with_bar<T>(
     quiet: bool,
     load: impl FnOnce(&dyn Fn(u64, u64)) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let bar = ProgressBar::with_draw_target(None, match quiet {
-        true => ProgressDrawTarget::hidden(),
-        false => ProgressDrawTarget::stderr(),
-    });
+    let bar = ProgressBar::with_draw_target(
+        None,
+        match quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        },
+    );
     let style = "loading {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style)?);
     let loaded = load(&|done, total| {

@@ -7,7 +7,7 @@ use crate::{Error, Precision};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use glmv_kernels::device::max_tensor_bytes;
-use half::{bf16, f16};
+use half::f16;
 use rayon::prelude::*;
 use safetensors::tensor::Dtype;
 use std::cell::{Cell, RefCell};
@@ -290,20 +290,18 @@ fn decode(
     };
     let bytes = &stored.bytes[range.start * width..range.end * width];
     let mut values = vec![0f32; range.len()];
-    const CHUNK: usize = 1 << 16;
-    values
-        .par_chunks_mut(CHUNK)
-        .zip(bytes.par_chunks(CHUNK * width))
-        .for_each(|(out, bytes)| {
-            for (o, b) in out.iter_mut().zip(bytes.chunks_exact(width)) {
-                *o = match stored.dtype {
-                    Dtype::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-                    Dtype::F16 => f16::from_le_bytes([b[0], b[1]]).to_f32(),
-                    _ => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
-                };
-            }
-        });
-    match values.par_iter().position_first(|v| !v.is_finite()) {
+    // One loop per type, so that each vectorises.
+    match stored.dtype {
+        Dtype::F32 => convert(&mut values, bytes, |b: [u8; 4]| f32::from_le_bytes(b)),
+        Dtype::F16 => convert(&mut values, bytes, |b: [u8; 2]| {
+            f16::from_le_bytes(b).to_f32()
+        }),
+        _ => convert(&mut values, bytes, |b: [u8; 2]| {
+            // bfloat16 is the upper half of a float32.
+            f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+        }),
+    }
+    match first_non_finite(&values, |v| v.is_finite()) {
         Some(i) => Err(Error::NotFinite {
             name: name.to_string(),
             index: range.start + i,
@@ -313,9 +311,43 @@ fn decode(
     }
 }
 
+fn convert<const W: usize>(
+    values: &mut [f32],
+    bytes: &[u8],
+    to_f32: impl Fn([u8; W]) -> f32 + Sync,
+) {
+    const CHUNK: usize = 1 << 16;
+    let (elements, _) = bytes.as_chunks::<W>();
+    values
+        .par_chunks_mut(CHUNK)
+        .zip(elements.par_chunks(CHUNK))
+        .for_each(|(out, elements)| {
+            for (o, b) in out.iter_mut().zip(elements) {
+                *o = to_f32(*b);
+            }
+        });
+}
+
+/// Index of the first value that is NaN or infinite; looks at whole chunks before single values.
+fn first_non_finite<T: Sync>(values: &[T], finite: impl Fn(&T) -> bool + Sync) -> Option<usize> {
+    const CHUNK: usize = 1 << 16;
+    values
+        .par_chunks(CHUNK)
+        .enumerate()
+        .find_map_first(|(i, chunk)| {
+            let all = chunk.iter().fold(true, |all, v| all & finite(v));
+            let first = if all {
+                None
+            } else {
+                chunk.iter().position(|v| !finite(v))
+            };
+            first.map(|at| i * CHUNK + at)
+        })
+}
+
 fn to_half(values: &[f32], name: &str) -> Result<Vec<f16>, Error> {
     let halves: Vec<f16> = values.par_iter().map(|v| f16::from_f32(*v)).collect();
-    match halves.par_iter().position_first(|v| !v.is_finite()) {
+    match first_non_finite(&halves, |v| v.is_finite()) {
         Some(index) => Err(Error::NotFinite {
             name: format!("{name} (as f16)"),
             index,

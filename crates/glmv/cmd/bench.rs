@@ -74,12 +74,7 @@ fn prompt(model: &Glm4v, len: usize) -> Sequences {
     }
 }
 
-fn measure(
-    args: &BenchArgs,
-    model: &Glm4v,
-    device: &Info,
-    load_s: f64,
-) -> anyhow::Result<Report> {
+fn measure(args: &BenchArgs, model: &Glm4v, device: &Info, load_s: f64) -> anyhow::Result<Report> {
     let sequences = prompt(model, args.prompt_tokens);
     let step = |id: u32, at: usize| Sequences {
         batch: 1,
