@@ -16,7 +16,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [-- ARGS]  make sure of a Vulkan adapter, then `cargo test --workspace ARGS`
   lint            rustfmt, clippy, cargo-deny
   lines           length of the source files
-  package         package the shader and kernel crates, build a foreign crate on them
+  package         package the shader and kernel crates, check a foreign crate on them
 ";
 
 fn main() -> ExitCode {

@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-/// Packages both crates, then builds a crate outside of the workspace that depends on
+/// Packages both crates, then checks a crate outside of the workspace that depends on
 /// `glmv-kernels` alone.
 ///
-/// The foreign build compiles the crates, so `cargo package` need not do it a second time
+/// The foreign check compiles the crates, so `cargo package` need not do it a second time
 /// (`--no-verify`). It takes our lock file, profiles and target folder: same versions, and
-/// dependencies that are built already.
+/// dependencies that clippy has checked already. Nothing is linked, which the tests do anyway.
 ///
 /// # Errors
-/// If a crate does not package, or the foreign crate does not build.
+/// If a crate does not package, or the foreign crate does not compile.
 pub fn run(root: &Path) -> Result<()> {
     let args = [
         "package",
@@ -33,7 +33,7 @@ pub fn run(root: &Path) -> Result<()> {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     shell::run(
         shell::cargo(&dir)
-            .arg("build")
+            .arg("check")
             .env("CARGO_TARGET_DIR", target),
     )?;
     std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))
