@@ -4,11 +4,13 @@
 //! prompts and calls back with every token. Called by the command line and, later, by rollouts.
 
 mod batch;
+mod completion;
 mod engine;
 mod error;
 
 pub use batch::{left_pad, sequences_of};
-pub use engine::{Completion, Engine, FinishReason, Step, Timings, Usage};
+pub use completion::{Completion, FinishReason, Step, Timings, Usage};
+pub use engine::Engine;
 pub use error::Error;
 pub use glmv_model::Precision;
 pub use glmv_processor::{

@@ -3,10 +3,13 @@
 //! Start at [`Glm4v::forward`] in `model.rs`. Field names are those of HF transformers, so that
 //! weights map by path. Called by `glmv-engine` (inference) and the trainers.
 
+mod cast;
 mod checkpoint;
 pub mod config;
 mod decoder;
 mod error;
+mod export;
+mod inputs;
 mod linear;
 mod loader;
 mod model;
@@ -22,9 +25,10 @@ pub use checkpoint::{Checkpoint, Stored};
 pub use config::Config;
 pub use decoder::{Decoder, KvCache};
 pub use error::Error;
+pub use inputs::{Batch, Features, Pixels, Sequences};
 pub use linear::Linear;
 pub use loader::{Loader, Progress};
-pub use model::{Batch, Features, Glm4v, Pixels, Sequences};
+pub use model::Glm4v;
 pub use multimodal::{PositionIds, decode_positions, rope_index};
 pub use probe::Probe;
 pub use random::write_random;

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Family};
 use crate::decoder::Context;
+use crate::inputs::{Batch, Features, Pixels, Sequences, ranges, sources};
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
@@ -34,48 +35,6 @@ pub struct Glm4v {
 /// The rotary table of the longest sequence so far; rebuilt when a longer one comes.
 #[derive(Clone, Debug, Default)]
 struct RopeCache(Arc<Mutex<Option<(bool, RopeTable)>>>);
-
-/// Flattened patches of some images or videos on the host.
-#[derive(Clone, Copy, Debug)]
-pub struct Pixels<'a> {
-    /// `[n, channels * frames * side²]`, row-major.
-    pub values: &'a [f32],
-    /// (frames, height, width) in patches per image or video.
-    pub grids: &'a [[u32; 3]],
-}
-
-/// Token ids of a batch with everything positional, all `[batch, seq]` row-major.
-#[derive(Clone, Debug)]
-pub struct Sequences {
-    pub batch: usize,
-    pub seq: usize,
-    pub input_ids: Vec<u32>,
-    /// 0 text, 1 image, 2 video (HF `mm_token_type_ids`).
-    pub modality: Vec<u8>,
-    /// `[3, batch, seq]`.
-    pub positions: Vec<i64>,
-    /// Left padding of each row, in tokens; keys before it are never attended to.
-    pub padding: Vec<usize>,
-}
-
-/// Projected visual features of a batch: images in order, then videos.
-#[derive(Clone, Debug)]
-pub struct Features {
-    /// `[images + videos, hidden]`.
-    pub rows: Tensor<2>,
-    /// Rows that belong to images.
-    pub images: usize,
-    /// Rows that belong to videos.
-    pub videos: usize,
-}
-
-/// Input of one forward pass.
-#[derive(Clone, Debug)]
-pub struct Batch<'a> {
-    pub sequences: &'a Sequences,
-    pub images: Option<Pixels<'a>>,
-    pub videos: Option<Pixels<'a>>,
-}
 
 impl Glm4v {
     /// Loads a checkpoint folder onto `device`, matrices in `precision`. Returns the model and the
@@ -177,7 +136,7 @@ impl Glm4v {
         mut cache: Option<&mut KvCache>,
         probe: &mut Probe,
     ) -> Result<Tensor<2>, Error> {
-        self.check(sequences)?;
+        sequences.check(self.config.text.vocab_size)?;
         let device = self.device();
         let x = self.embed(&sequences.input_ids);
         let source = sources(sequences, features.as_ref())?;
@@ -323,29 +282,6 @@ impl Glm4v {
         Ok(self.projector.forward(x, probe))
     }
 
-    fn check(&self, sequences: &Sequences) -> Result<(), Error> {
-        let n = sequences.batch * sequences.seq;
-        let lengths = [
-            sequences.input_ids.len(),
-            sequences.modality.len(),
-            sequences.positions.len() / 3,
-        ];
-        if n == 0 || lengths.iter().any(|l| *l != n) || sequences.padding.len() != sequences.batch {
-            let reason = format!(
-                "{} x {} tokens with {lengths:?} values",
-                sequences.batch, sequences.seq
-            );
-            return Err(Error::Input { reason });
-        }
-        let vocab = self.config.text.vocab_size;
-        match sequences.input_ids.iter().find(|id| **id as usize >= vocab) {
-            Some(id) => Err(Error::Input {
-                reason: format!("token id {id} is outside the vocabulary of {vocab}"),
-            }),
-            None => Ok(()),
-        }
-    }
-
     fn rope_table(&self, sequences: &Sequences, device: &Device) -> RopeTable {
         let text = &self.config.text;
         let needed = sequences
@@ -389,41 +325,4 @@ impl Glm4v {
         let index = Tensor::<1, Int>::from_data(index.as_slice(), &hidden.device());
         hidden.select(0, index)
     }
-}
-
-/// Key range of every query: from the row's padding to itself, in cache rows.
-fn ranges(sequences: &Sequences, past: usize) -> Vec<i64> {
-    let mut out = Vec::with_capacity(sequences.batch * sequences.seq * 2);
-    for padding in &sequences.padding {
-        for i in 0..sequences.seq {
-            out.extend([*padding as i64, (past + i + 1) as i64]);
-        }
-    }
-    out
-}
-
-/// For every token the feature row it shows, or -1 for text.
-fn sources(sequences: &Sequences, features: Option<&Features>) -> Result<Vec<i64>, Error> {
-    let have = features.map_or([0, 0], |f| [f.images, f.videos]);
-    let mut used = [0usize; 2];
-    let source = sequences
-        .modality
-        .iter()
-        .map(|kind| match kind {
-            0 => -1,
-            kind => {
-                let slot = usize::from(*kind != 1);
-                used[slot] += 1;
-                (slot * have[0] + used[slot] - 1) as i64
-            }
-        })
-        .collect();
-    if used != have {
-        let reason = format!(
-            "{} image and {} video tokens for {} and {} features",
-            used[0], used[1], have[0], have[1]
-        );
-        return Err(Error::Input { reason });
-    }
-    Ok(source)
 }
