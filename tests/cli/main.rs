@@ -2,5 +2,6 @@
 
 mod bad_checkpoints;
 mod bad_input;
+mod devices;
 mod program;
 mod run;

@@ -51,6 +51,23 @@ fn bf16_survives_a_trip_through_f32() {
 }
 
 #[test]
+fn f16_files_load_as_what_they_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = checkpoint("glm4v-f32");
+    let device = burn::tensor::Device::flex();
+    let (model, _) = Glm4v::load(&source, &device, Precision::F32, &|_, _| {}).unwrap();
+    save(&model, dir.path(), StoreAs::F16, u64::MAX).unwrap();
+    std::fs::copy(source.join("config.json"), dir.path().join("config.json")).unwrap();
+    let (half, _) = Glm4v::load(dir.path(), &device, Precision::F32, &|_, _| {}).unwrap();
+    let read = |m: &Glm4v| glmv::kernels::device::read(m.embed(&[1, 2, 3])).unwrap();
+    let (full, half) = (read(&model), read(&half));
+    for (f, h) in full.iter().zip(&half) {
+        assert_eq!(half::f16::from_f32(*f).to_f32(), *h);
+    }
+    assert_ne!(full, half, "f16 must have rounded something");
+}
+
+#[test]
 fn an_existing_checkpoint_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("model.safetensors"), b"precious").unwrap();
