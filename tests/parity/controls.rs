@@ -48,7 +48,7 @@ fn a_weight_off_by_one_percent_is_seen() {
         (
             TEXT,
             "glm4v-f32",
-            "model.language_model.layers.1.self_attn.k_proj.bias",
+            "model.language_model.layers.1.self_attn.v_proj.bias",
         ),
         (VISION, "glm4v-f32", "model.visual.merger.down_proj.weight"),
         (

@@ -3,25 +3,11 @@
 //! Reading a golden tensor as input or comparing with it marks it as used; [`Check::finish`] fails
 //! those that nobody used, so that no result is skipped in silence.
 
+use super::verdict::{Golden, TensorReport, describe, place, short};
 use anyhow::Context as _;
-use glmv_testkit::{Bound, Case, Compare, GoldenSet, Tensors, compare_exact, compare_with};
+use glmv_testkit::{Bound, Case, GoldenSet, Tensors, compare_exact, compare_with};
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// How a golden value and ours compare.
-#[derive(Debug, Clone)]
-pub(super) struct TensorReport {
-    pub name: String,
-    /// Largest error as a share of what is allowed; above 1 is a failure, +inf where nothing is
-    /// allowed. `None` where the value is informative.
-    pub worst_ratio: Option<f64>,
-    /// Largest |got - want|; for exact values 1 where something differs.
-    pub max_abs: f64,
-    /// Why the comparison failed.
-    pub failure: Option<String>,
-    /// A remark on an informative value.
-    pub note: Option<String>,
-}
 
 /// The golden values of a case and the comparisons with them so far.
 pub(super) struct Check<'a> {
@@ -169,13 +155,8 @@ impl<'a> Check<'a> {
             Err(error) => return self.fail(name, error.to_string()),
         };
         let failure = (!outcome.ok).then(|| describe(&outcome, got, golden, &bound));
-        self.reports.push(TensorReport {
-            name: name.to_owned(),
-            worst_ratio: Some(outcome.worst_ratio),
-            max_abs: outcome.max_abs,
-            failure,
-            note: None,
-        });
+        self.reports
+            .push(TensorReport::rated(name, &outcome, failure));
     }
 
     /// Compares with the golden int64 tensor `name`: equal in every element.
@@ -225,50 +206,28 @@ impl<'a> Check<'a> {
                 got[at], want[at], outcome.len
             )
         });
-        self.reports.push(TensorReport {
-            name: name.to_owned(),
-            worst_ratio: Some(outcome.worst_ratio),
-            max_abs: outcome.max_abs,
-            failure,
-            note: None,
-        });
+        self.reports
+            .push(TensorReport::rated(name, &outcome, failure));
     }
 
     /// Compares values of `cases.json`.
     pub(super) fn equal(&mut self, name: &str, got: &Value, want: &Value) {
         match got == want {
-            true => self.reports.push(TensorReport {
-                name: name.to_owned(),
-                worst_ratio: Some(0.0),
-                max_abs: 0.0,
-                failure: None,
-                note: None,
-            }),
+            true => self.reports.push(TensorReport::equal(name)),
             false => self.fail(name, format!("got {}, want {}", short(got), short(want))),
         }
     }
 
     /// Records a failure.
     pub(super) fn fail(&mut self, name: &str, reason: String) {
-        self.reports.push(TensorReport {
-            name: name.to_owned(),
-            worst_ratio: Some(f64::INFINITY),
-            max_abs: f64::INFINITY,
-            failure: Some(reason),
-            note: None,
-        });
+        self.reports.push(TensorReport::failed(name, reason));
     }
 
     /// Records a value that is reported and cannot fail.
     pub(super) fn inform(&mut self, name: &str, max_abs: f64, note: String) {
         self.used.insert(name.to_owned());
-        self.reports.push(TensorReport {
-            name: name.to_owned(),
-            worst_ratio: None,
-            max_abs,
-            failure: None,
-            note: Some(note),
-        });
+        self.reports
+            .push(TensorReport::informative(name, max_abs, note));
     }
 
     /// All comparisons, with a failure for every golden tensor that nobody used, and for a case in
@@ -287,60 +246,5 @@ impl<'a> Check<'a> {
             self.fail("(case)", "nothing was compared".into());
         }
         self.reports
-    }
-}
-
-/// Golden values with their shape, for the place in a message.
-pub(super) struct Golden<'a> {
-    pub values: &'a [f32],
-    pub shape: &'a [usize],
-}
-
-fn describe(
-    outcome: &Compare,
-    got: &[f32],
-    golden: &Golden<'_>,
-    bound: &dyn Fn(usize) -> Bound,
-) -> String {
-    let Some(at) = outcome.worst_index else {
-        return "nothing to compare".into();
-    };
-    // One element compared alone gives what is allowed there.
-    let want = golden.values[at];
-    let error = (f64::from(got[at]) - f64::from(want)).abs();
-    let allowed = bound(at).abs + bound(at).rel * f64::from(want.abs());
-    let mut text = format!(
-        "worst at {}: got {:e}, want {want:e}, differs by {error:.3e}, allowed {allowed:.3e}",
-        place(at, golden.shape),
-        got[at],
-    );
-    if let Some(mean) = bound(0).mean_abs {
-        text += &format!(
-            "; mean difference {:.3e}, allowed {mean:.3e}",
-            outcome.mean_abs
-        );
-    }
-    text
-}
-
-/// The index `at` of a row-major tensor as `[i, j, …]`.
-fn place(at: usize, shape: &[usize]) -> String {
-    let mut rest = at;
-    let mut index = vec![0; shape.len()];
-    for (i, size) in shape.iter().enumerate().rev() {
-        let size = (*size).max(1);
-        index[i] = rest % size;
-        rest /= size;
-    }
-    format!("{index:?}")
-}
-
-/// A JSON value cut to a line.
-fn short(value: &Value) -> String {
-    const MOST: usize = 160;
-    let text = value.to_string();
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
-        None => text,
     }
 }

@@ -5,10 +5,11 @@
 //! cover the prompt; `step_logits` and `first_step_logits` chose `generated*`, which is decoded
 //! through the KV cache and checked once more without it.
 
-use super::check::{Check, Golden};
+use super::check::Check;
 use super::context::Context;
 use super::fields::{field, number};
 use super::prompt::{Greedy, Prompt};
+use super::verdict::Golden;
 use anyhow::{Context as _, bail};
 use glmv_kernels::device::read;
 use glmv_model::{Glm4v, Probe};

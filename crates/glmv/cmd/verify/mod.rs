@@ -16,16 +16,19 @@ mod pure;
 mod report;
 mod rotary;
 mod sequence;
+mod verdict;
 mod vision;
 mod visual_input;
 
 use crate::args::VerifyArgs;
+use anyhow::Context as _;
 use check::Check;
 use context::Context;
 use glmv_kernels::device::{self, select};
 use glmv_testkit::{Case, GoldenSet};
 use kind::Kind;
 use report::{CaseReport, Report};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Exit code for a wrong command line, as clap's.
@@ -65,11 +68,12 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             report.push(CaseReport::failed(&case.id, &kind, case.error.to_string()));
         }
     }
-    if args.json {
-        println!("{:#}", report.to_json());
-    } else {
-        print!("{report}");
+    let mut stdout = std::io::stdout().lock();
+    match args.json {
+        true => writeln!(stdout, "{:#}", report.to_json()),
+        false => write!(stdout, "{report}"),
     }
+    .context("the report cannot be written")?;
     Ok(match report.passed() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -93,7 +97,7 @@ fn compare(
     context: &Context<'_>,
     kind: Kind,
     case: &Case,
-) -> anyhow::Result<Vec<check::TensorReport>> {
+) -> anyhow::Result<Vec<verdict::TensorReport>> {
     let mut check = Check::load(context.set(), case)?;
     kind.run(context, &mut check)?;
     device::check()?;

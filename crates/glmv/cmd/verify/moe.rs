@@ -183,7 +183,7 @@ fn router_config(settings: &Value, experts: usize) -> anyhow::Result<RouterConfi
 }
 
 impl Routing {
-    /// Compares everything under `prefix`; the weights are laid in the golden order.
+    /// Compares everything under `prefix`.
     fn compare(&self, check: &mut Check<'_>, prefix: &str, experts: usize) -> anyhow::Result<()> {
         let name = |part: &str| format!("{prefix}{part}");
         let scores: Vec<f32> = self
@@ -215,6 +215,20 @@ impl Routing {
         if check.has(&name("dense_weights")) {
             check.close(&name("dense_weights"), &dense)?;
         }
+        self.compare_choice(check, prefix, &biased, &dense)
+    }
+
+    /// The chosen experts and their weights, which are laid in the golden order.
+    fn compare_choice(
+        &self,
+        check: &mut Check<'_>,
+        prefix: &str,
+        biased: &[f32],
+        dense: &[f32],
+    ) -> anyhow::Result<()> {
+        let name = |part: &str| format!("{prefix}{part}");
+        let experts = self.bias.len();
+        let top_k = self.ids.len() * experts / self.logits.len();
         let (want, _) = check.i64(&name("topk_indices"))?;
         ensure!(
             want.len() == self.ids.len(),

@@ -1,7 +1,7 @@
 //! Verdicts of all cases → text for people, JSON for programs.
 
-use super::check::TensorReport;
 use super::kind::Kind;
+use super::verdict::TensorReport;
 use glmv_kernels::device::{Info, Selected};
 use glmv_kernels::{Op, route};
 use glmv_testkit::Case;

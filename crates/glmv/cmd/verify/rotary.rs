@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::context::Context;
 use super::fields::{grids, positions};
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use burn::tensor::{Int, Tensor, TensorData};
 use glmv_kernels::device::{read, read_int};
 use glmv_kernels::{Pairing, RopeTable, rope};
@@ -75,6 +75,12 @@ pub(super) fn vision(context: &Context<'_>, check: &mut Check<'_>) -> anyhow::Re
         .iter()
         .flat_map(|g| std::iter::repeat_n([g[1], g[2]], g[0] as usize))
         .collect();
+    let total: usize = frames.iter().map(|f| f[0] as usize * f[1] as usize).sum();
+    let (_, shape) = check.i64("position_ids_hw")?;
+    ensure!(
+        shape == [total, 2],
+        "position_ids_hw: shape {shape:?} for {total} patches"
+    );
     let places = patch_positions(&frames, u32::try_from(config.spatial_merge_size)?);
     let flat: Vec<i64> = places.iter().flatten().map(|v| i64::from(*v)).collect();
     check.exact("position_ids_hw", &flat)?;

@@ -1,8 +1,9 @@
 //! Kinds `image_processor` and `video_processor`: files → pixel rows, grids, text and ids.
 
-use super::check::{Check, Golden};
+use super::check::Check;
 use super::context::Context;
 use super::fields::{field, flat, list, number, optional_number, string, unsigned};
+use super::verdict::Golden;
 use anyhow::{Context as _, bail, ensure};
 use glmv_processor::{
     IMAGE_TOKEN, ImageSource, Processor, RgbImage, VIDEO_TOKEN, VideoSource, VisualPatches,
