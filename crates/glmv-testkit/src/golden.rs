@@ -47,6 +47,17 @@ pub struct TensorMeta {
     pub dtype: String,
 }
 
+/// An entry of `cases.json` that is not a case.
+#[derive(Debug)]
+pub struct BrokenCase {
+    /// Its id, or its number where it has none.
+    pub id: String,
+    /// Its kind, where it has one.
+    pub kind: Option<String>,
+    /// What is wrong; always [`Error::Case`].
+    pub error: Error,
+}
+
 #[derive(Deserialize)]
 struct CasesFile {
     format: u32,
@@ -75,6 +86,19 @@ impl GoldenSet {
     /// # Errors
     /// [`Error::Io`], [`Error::Json`], [`Error::Case`] (which names the case).
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        let (set, broken) = Self::open_partly(dir)?;
+        match broken.into_iter().next() {
+            Some(broken) => Err(broken.error),
+            None => Ok(set),
+        }
+    }
+
+    /// As [`GoldenSet::open`], but entries that cannot be understood are handed back beside the
+    /// good ones, so that the caller can run the rest and count each of them as a failure.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Json`] where the file as a whole cannot be understood.
+    pub fn open_partly(dir: &Path) -> Result<(Self, Vec<BrokenCase>), Error> {
         let path = dir.join("cases.json");
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
         let fail = |reason: String| Error::Json {
@@ -90,25 +114,34 @@ impl GoldenSet {
         }
         let mut ids = BTreeSet::new();
         let mut cases = Vec::with_capacity(file.cases.len());
+        let mut broken = Vec::new();
         for (number, value) in file.cases.into_iter().enumerate() {
-            let id = value.get("id").and_then(Value::as_str);
-            let name = id.map_or_else(|| format!("number {number}"), str::to_owned);
-            let fail = |reason: String| Error::Case {
-                path: path.clone(),
-                case: name.clone(),
-                reason,
-            };
-            let case = Case::from_json(value).map_err(fail)?;
-            if !ids.insert(case.id.clone()) {
-                return Err(fail("the id is there twice".into()));
+            let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+            let id = text("id").unwrap_or_else(|| format!("number {number}"));
+            let kind = text("kind");
+            let checked = Case::from_json(value).and_then(|case| match ids.insert(id.clone()) {
+                true => Ok(case),
+                false => Err("the id is there twice".into()),
+            });
+            match checked {
+                Ok(case) => cases.push(case),
+                Err(reason) => broken.push(BrokenCase {
+                    error: Error::Case {
+                        path: path.clone(),
+                        case: id.clone(),
+                        reason,
+                    },
+                    id,
+                    kind,
+                }),
             }
-            cases.push(case);
         }
-        Ok(Self {
+        let set = Self {
             dir: dir.to_owned(),
             generator: file.generator,
             cases,
-        })
+        };
+        Ok((set, broken))
     }
 
     /// The folder.

@@ -28,7 +28,7 @@ mod tolerance;
 
 pub use compare::{Compare, compare, compare_exact, compare_with, perturbed};
 pub use error::Error;
-pub use golden::{Case, GoldenSet, TensorMeta, golden_dir, workspace_golden_dir};
+pub use golden::{BrokenCase, Case, GoldenSet, TensorMeta, golden_dir, workspace_golden_dir};
 pub use manifest::{FileRecord, Manifest};
 pub use raw::{RawSafetensors, RawTensor};
 pub use tensors::Tensors;

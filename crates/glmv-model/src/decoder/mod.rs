@@ -185,6 +185,14 @@ impl Layer {
 }
 
 impl FeedForward {
+    /// The experts of a mixture-of-experts layer.
+    pub fn experts(&self) -> Option<&Moe> {
+        match self {
+            FeedForward::Experts(moe) => Some(moe),
+            FeedForward::Fused(_) | FeedForward::Plain(_) => None,
+        }
+    }
+
     fn forward(&self, x: Tensor<2>, probe: &mut Probe) -> Tensor<2> {
         match self {
             FeedForward::Fused(mlp) => mlp.down_proj.forward(swiglu(mlp.gate_up_proj.forward(x))),

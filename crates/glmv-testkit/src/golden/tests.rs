@@ -150,3 +150,34 @@ fn files_that_differ_from_the_list_are_errors() {
     let (set, _dir) = open_edited(|v| v["cases"][0]["file"] = json!(null)).expect("opens");
     assert!(matches!(set.cases()[0].load(&set), Err(Error::Case { .. })));
 }
+
+#[test]
+fn broken_entries_do_not_hide_the_good_ones() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let good = json!({"id": "good", "kind": "model", "tolerance": "exact", "tensors": {}});
+    let mut twice = good.clone();
+    twice["kind"] = json!("vision");
+    let mut vague = good.clone();
+    vague["id"] = json!("vague");
+    vague["tolerance"] = json!("about");
+    let file = json!({"format": 1, "generator": {}, "cases": [vague, good, twice, 7]});
+    std::fs::write(dir.path().join("cases.json"), file.to_string()).expect("writable");
+    let (set, broken) = GoldenSet::open_partly(dir.path()).expect("a list of cases");
+    assert_eq!(set.cases().len(), 1);
+    let names: Vec<_> = broken
+        .iter()
+        .map(|b| (b.id.as_str(), b.kind.as_deref()))
+        .collect();
+    let want = [
+        ("vague", Some("model")),
+        ("good", Some("vision")),
+        ("number 3", None),
+    ];
+    assert_eq!(names, want);
+    assert!(
+        broken[0].error.to_string().contains("about"),
+        "{}",
+        broken[0].error
+    );
+    assert!(GoldenSet::open(dir.path()).is_err());
+}
