@@ -13,6 +13,7 @@ use cubecl::{
     server::{KernelArguments, MetadataBindingInfo},
 };
 use glmv_shaders::Shader;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static LAUNCHES: AtomicU64 = AtomicU64::new(0);
@@ -40,15 +41,36 @@ struct WgslKernel {
     dim: CubeDim,
 }
 
+impl WgslKernel {
+    /// What is wrong with the parameters: a name the shader lacks, or a workgroup size that is not
+    /// the shader's.
+    fn mistake(&self) -> Option<String> {
+        let params: Vec<(&str, &str)> = self.params.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        if let Err(error) = self.shader.specialise(&params) {
+            return Some(error.to_string());
+        }
+        let default = self.shader.params().into_iter().find(|p| p.name == "WG");
+        let named = params.iter().any(|(name, _)| *name == "WG");
+        match default {
+            Some(p) if !named && p.default != "64u" => Some(format!(
+                "{} has workgroups of {}, the launch assumes 64: name WG",
+                self.shader.name, p.default
+            )),
+            _ => None,
+        }
+    }
+}
+
 impl KernelSource for WgslKernel {
     fn source(&self) -> SourceTemplate {
         let params: Vec<(&str, &str)> = self.params.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        // Parameter names are constants of this crate and every set is validated by the shader
-        // crate's tests, so a failure here is a bug; an empty source is a launch error on read.
+        // Parameter names are constants of this crate, asserted at launch in debug builds. This
+        // runs on the device thread, where a panic would lose a batch: text that is no WGSL becomes
+        // an error on read instead, which quotes it.
         let text = self
             .shader
             .specialise(&params)
-            .unwrap_or_else(|error| format!("// {error}"));
+            .unwrap_or_else(|error| format!("specialise: {error}"));
         SourceTemplate::new(text)
     }
 
@@ -80,6 +102,11 @@ pub(crate) fn launch(
     info: &[u32],
 ) {
     let shader = glmv_shaders::by_name(name);
+    debug_assert_eq!(
+        buffers.len() + 1,
+        shader.bindings(),
+        "{name}: buffers and info against the shader's bindings"
+    );
     let workgroup = params
         .iter()
         .find(|(n, _)| *n == "WG")
@@ -92,14 +119,13 @@ pub(crate) fn launch(
         .with_buffers(buffers.iter().map(|b| b.handle.clone().binding()).collect())
         .with_info(MetadataBindingInfo::custom(info));
     LAUNCHES.fetch_add(1, Ordering::Relaxed);
-    let kernel = SourceKernel::new(
-        WgslKernel {
-            shader,
-            params,
-            dim,
-        },
+    let kernel = WgslKernel {
+        shader,
+        params,
         dim,
-    );
+    };
+    debug_assert!(kernel.mistake().is_none(), "{:?}", kernel.mistake());
+    let kernel = SourceKernel::new(kernel, dim);
     client.launch(Box::new(kernel), count, arguments);
 }
 
@@ -174,7 +200,21 @@ pub(crate) fn bits(value: f32) -> u32 {
     value.to_bits()
 }
 
+thread_local! {
+    static GPU_TILING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` with the tile shapes chosen for a GPU, whatever the adapter is: how tests on a software
+/// adapter reach the variants that only a GPU gets. Affects this thread's launches.
+#[doc(hidden)]
+pub fn on_gpu_tiling<R>(f: impl FnOnce() -> R) -> R {
+    let before = GPU_TILING.replace(true);
+    let result = f();
+    GPU_TILING.set(before);
+    result
+}
+
 /// True for an adapter that runs shaders on the CPU (lavapipe): kernels may pick another shape.
 pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
-    crate::device::is_cpu_adapter(&t.device)
+    crate::device::is_cpu_adapter(&t.device) && !GPU_TILING.get()
 }
