@@ -14,7 +14,11 @@ use cubecl::{
 };
 use glmv_shaders::Shader;
 use std::cell::Cell;
+#[cfg(debug_assertions)]
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(debug_assertions)]
+use std::sync::{LazyLock, Mutex};
 
 static LAUNCHES: AtomicU64 = AtomicU64::new(0);
 
@@ -42,8 +46,23 @@ struct WgslKernel {
 }
 
 impl WgslKernel {
+    /// Panics, on the launching thread and with the reason, for parameters that cannot work; each
+    /// set is looked at once.
+    #[cfg(debug_assertions)]
+    fn assert_sound(&self) {
+        type Seen = HashSet<(&'static str, Params)>;
+        static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
+        let fresh = match SEEN.lock() {
+            Ok(mut seen) => seen.insert((self.shader.name, self.params.clone())),
+            Err(_) => true,
+        };
+        let mistake = if fresh { self.mistake() } else { None };
+        assert!(mistake.is_none(), "{}", mistake.unwrap_or_default());
+    }
+
     /// What is wrong with the parameters: a name the shader lacks, or a workgroup size that is not
     /// the shader's.
+    #[cfg(any(debug_assertions, test))]
     fn mistake(&self) -> Option<String> {
         let params: Vec<(&str, &str)> = self.params.iter().map(|(n, v)| (*n, v.as_str())).collect();
         if let Err(error) = self.shader.specialise(&params) {
@@ -124,7 +143,8 @@ pub(crate) fn launch(
         params,
         dim,
     };
-    debug_assert!(kernel.mistake().is_none(), "{:?}", kernel.mistake());
+    #[cfg(debug_assertions)]
+    kernel.assert_sound();
     let kernel = SourceKernel::new(kernel, dim);
     client.launch(Box::new(kernel), count, arguments);
 }
@@ -217,4 +237,50 @@ pub fn on_gpu_tiling<R>(f: impl FnOnce() -> R) -> R {
 /// True for an adapter that runs shaders on the CPU (lavapipe): kernels may pick another shape.
 pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
     crate::device::is_cpu_adapter(&t.device) && !GPU_TILING.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(name: &str, params: Params) -> WgslKernel {
+        WgslKernel {
+            shader: glmv_shaders::by_name(name),
+            params,
+            dim: CubeDim::new_1d(64),
+        }
+    }
+
+    #[test]
+    fn mistaken_parameters_are_named() {
+        assert_eq!(kernel("swiglu", vec![]).mistake(), None);
+        let unknown = kernel("swiglu", vec![("TM", "8u".to_string())]);
+        let mistake = unknown.mistake().expect("swiglu has no TM");
+        assert!(
+            mistake.contains("swiglu") && mistake.contains("TM"),
+            "{mistake}"
+        );
+        let size = kernel("moe_router", vec![]).mistake();
+        assert!(size.expect("its workgroups are not 64").contains("name WG"));
+        // Without the assertion the text is no WGSL, so that a read reports it.
+        let text = unknown.source().complete();
+        assert!(text.starts_with("specialise: shader swiglu"), "{text}");
+    }
+
+    #[test]
+    #[should_panic(expected = "no shader is named rms_nrom")]
+    fn unknown_kernels_are_named() {
+        kernel("rms_nrom", vec![]);
+    }
+
+    #[test]
+    fn grids_fold_above_the_axis_limit() {
+        for groups in [0usize, 1, 65_535, 65_536, 200_000] {
+            let CubeCount::Static(x, y, z) = fold(groups) else {
+                panic!("a static grid");
+            };
+            assert!(x <= MAX_GRID && y <= MAX_GRID && z == 1);
+            assert!(u64::from(x) * u64::from(y) >= groups as u64);
+        }
+    }
 }

@@ -34,6 +34,7 @@ mod moe_cube;
 mod norm;
 mod rope;
 mod route;
+pub mod selftest;
 
 pub use attention::{attention, attention_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
@@ -48,4 +49,4 @@ pub use norm::{
     rms_norm_reference,
 };
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
-pub use route::{Op, Route, route};
+pub use route::{Op, Route, route, route_with_reason};

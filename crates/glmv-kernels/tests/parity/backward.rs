@@ -142,6 +142,36 @@ fn experts_backward_matches_autodiff() {
 }
 
 #[test]
+fn gradients_of_f16_experts_are_f16() {
+    for (tokens, hidden) in [(5, 16), (67, 13)] {
+        let case = Experts {
+            tokens,
+            hidden,
+            half: true,
+            ..SMALL
+        };
+        // The rounding of the result to f16.
+        check(Op::MoeExperts, "backward f16", View::Rows, 1e-3, |s, p| {
+            experts_grad(case, s, p)
+        });
+    }
+    for (label, device) in crate::support::devices() {
+        let mut source = Source::new(&device.autodiff(), View::Rows);
+        let (x, weights, gate_up, down) = Experts {
+            half: true,
+            ..SMALL
+        }
+        .inputs(&mut source);
+        let down = down.require_grad();
+        let y = moe_experts(x, SMALL.ids(&source), weights, gate_up, down.clone(), 0);
+        let grads = gradients(y, &mut source);
+        let dtype = down.grad(&grads).map(|g| g.dtype());
+        assert_eq!(dtype, Some(burn::tensor::DType::F16), "{label}");
+    }
+    finish(Op::MoeExperts);
+}
+
+#[test]
 fn a_gradient_flows_where_it_is_wanted_only() {
     for (label, device) in crate::support::devices() {
         let mut source = Source::new(&device.autodiff(), View::Rows);

@@ -14,4 +14,5 @@ mod rope;
 mod router;
 mod routing;
 mod rows;
+mod selftest;
 mod support;
