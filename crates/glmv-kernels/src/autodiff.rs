@@ -3,6 +3,7 @@
 
 use crate::backend::{ExpertGrads, KernelOps};
 use crate::moe::RouterConfig;
+use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
     Autodiff,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -45,9 +46,17 @@ impl<B: KernelOps> Backward<B, 4> for ExpertsBackward {
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (x, ids, weights, gate_up, down, base) = ops.state;
+        let dtypes = [&x, &weights, &gate_up, &down].map(TensorMetadata::dtype);
         let (dx, dw, dgu, dd) = B::moe_experts_backward(x, ids, weights, gate_up, down, base, grad);
-        for (parent, value) in ops.parents.into_iter().zip([dx, dw, dgu, dd]) {
+        let values = [dx, dw, dgu, dd].into_iter().zip(dtypes);
+        for (parent, (value, dtype)) in ops.parents.into_iter().zip(values) {
             if let Some(node) = parent {
+                // A gradient has its tensor's type, so that it adds to others of that tensor.
+                let value = if value.dtype() == dtype {
+                    value
+                } else {
+                    B::float_cast(value, dtype.into())
+                };
                 grads.register::<B>(node.id, value);
             }
         }

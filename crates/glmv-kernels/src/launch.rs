@@ -13,7 +13,12 @@ use cubecl::{
     server::{KernelArguments, MetadataBindingInfo},
 };
 use glmv_shaders::Shader;
+use std::cell::Cell;
+#[cfg(debug_assertions)]
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(debug_assertions)]
+use std::sync::{LazyLock, Mutex};
 
 static LAUNCHES: AtomicU64 = AtomicU64::new(0);
 
@@ -40,15 +45,51 @@ struct WgslKernel {
     dim: CubeDim,
 }
 
+impl WgslKernel {
+    /// Panics, on the launching thread and with the reason, for parameters that cannot work; each
+    /// set is looked at once.
+    #[cfg(debug_assertions)]
+    fn assert_sound(&self) {
+        type Seen = HashSet<(&'static str, Params)>;
+        static SEEN: LazyLock<Mutex<Seen>> = LazyLock::new(Mutex::default);
+        let fresh = match SEEN.lock() {
+            Ok(mut seen) => seen.insert((self.shader.name, self.params.clone())),
+            Err(_) => true,
+        };
+        let mistake = if fresh { self.mistake() } else { None };
+        assert!(mistake.is_none(), "{}", mistake.unwrap_or_default());
+    }
+
+    /// What is wrong with the parameters: a name the shader lacks, or a workgroup size that is not
+    /// the shader's.
+    #[cfg(any(debug_assertions, test))]
+    fn mistake(&self) -> Option<String> {
+        let params: Vec<(&str, &str)> = self.params.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        if let Err(error) = self.shader.specialise(&params) {
+            return Some(error.to_string());
+        }
+        let default = self.shader.params().into_iter().find(|p| p.name == "WG");
+        let named = params.iter().any(|(name, _)| *name == "WG");
+        match default {
+            Some(p) if !named && p.default != "64u" => Some(format!(
+                "{} has workgroups of {}, the launch assumes 64: name WG",
+                self.shader.name, p.default
+            )),
+            _ => None,
+        }
+    }
+}
+
 impl KernelSource for WgslKernel {
     fn source(&self) -> SourceTemplate {
         let params: Vec<(&str, &str)> = self.params.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        // Parameter names are constants of this crate and every set is validated by the shader
-        // crate's tests, so a failure here is a bug; an empty source is a launch error on read.
+        // Parameter names are constants of this crate, asserted at launch in debug builds. This
+        // runs on the device thread, where a panic would lose a batch: text that is no WGSL becomes
+        // an error on read instead, which quotes it.
         let text = self
             .shader
             .specialise(&params)
-            .unwrap_or_else(|error| format!("// {error}"));
+            .unwrap_or_else(|error| format!("specialise: {error}"));
         SourceTemplate::new(text)
     }
 
@@ -80,6 +121,11 @@ pub(crate) fn launch(
     info: &[u32],
 ) {
     let shader = glmv_shaders::by_name(name);
+    debug_assert_eq!(
+        buffers.len() + 1,
+        shader.bindings(),
+        "{name}: buffers and info against the shader's bindings"
+    );
     let workgroup = params
         .iter()
         .find(|(n, _)| *n == "WG")
@@ -92,14 +138,14 @@ pub(crate) fn launch(
         .with_buffers(buffers.iter().map(|b| b.handle.clone().binding()).collect())
         .with_info(MetadataBindingInfo::custom(info));
     LAUNCHES.fetch_add(1, Ordering::Relaxed);
-    let kernel = SourceKernel::new(
-        WgslKernel {
-            shader,
-            params,
-            dim,
-        },
+    let kernel = WgslKernel {
+        shader,
+        params,
         dim,
-    );
+    };
+    #[cfg(debug_assertions)]
+    kernel.assert_sound();
+    let kernel = SourceKernel::new(kernel, dim);
     client.launch(Box::new(kernel), count, arguments);
 }
 
@@ -174,7 +220,67 @@ pub(crate) fn bits(value: f32) -> u32 {
     value.to_bits()
 }
 
+thread_local! {
+    static GPU_TILING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` with the tile shapes chosen for a GPU, whatever the adapter is: how tests on a software
+/// adapter reach the variants that only a GPU gets. Affects this thread's launches.
+#[doc(hidden)]
+pub fn on_gpu_tiling<R>(f: impl FnOnce() -> R) -> R {
+    let before = GPU_TILING.replace(true);
+    let result = f();
+    GPU_TILING.set(before);
+    result
+}
+
 /// True for an adapter that runs shaders on the CPU (lavapipe): kernels may pick another shape.
 pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
-    crate::device::is_cpu_adapter(&t.device)
+    crate::device::is_cpu_adapter(&t.device) && !GPU_TILING.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(name: &str, params: Params) -> WgslKernel {
+        WgslKernel {
+            shader: glmv_shaders::by_name(name),
+            params,
+            dim: CubeDim::new_1d(64),
+        }
+    }
+
+    #[test]
+    fn mistaken_parameters_are_named() {
+        assert_eq!(kernel("swiglu", vec![]).mistake(), None);
+        let unknown = kernel("swiglu", vec![("TM", "8u".to_string())]);
+        let mistake = unknown.mistake().expect("swiglu has no TM");
+        assert!(
+            mistake.contains("swiglu") && mistake.contains("TM"),
+            "{mistake}"
+        );
+        let size = kernel("moe_router", vec![]).mistake();
+        assert!(size.expect("its workgroups are not 64").contains("name WG"));
+        // Without the assertion the text is no WGSL, so that a read reports it.
+        let text = unknown.source().complete();
+        assert!(text.starts_with("specialise: shader swiglu"), "{text}");
+    }
+
+    #[test]
+    #[should_panic(expected = "no shader is named rms_nrom")]
+    fn unknown_kernels_are_named() {
+        kernel("rms_nrom", vec![]);
+    }
+
+    #[test]
+    fn grids_fold_above_the_axis_limit() {
+        for groups in [0usize, 1, 65_535, 65_536, 200_000] {
+            let CubeCount::Static(x, y, z) = fold(groups) else {
+                panic!("a static grid");
+            };
+            assert!(x <= MAX_GRID && y <= MAX_GRID && z == 1);
+            assert!(u64::from(x) * u64::from(y) >= groups as u64);
+        }
+    }
 }

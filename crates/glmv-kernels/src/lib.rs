@@ -12,7 +12,7 @@
 //! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | twin |
 //! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
 //! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl` | twin |
-//! | attention over key ranges | [`attention`] | `attention.wgsl`, `attention_decode.wgsl` | twin |
+//! | attention over key ranges | [`attention`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
 //!
@@ -34,10 +34,13 @@ mod moe_cube;
 mod norm;
 mod rope;
 mod route;
+pub mod selftest;
 
 pub use attention::{attention, attention_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
+#[doc(hidden)]
+pub use launch::on_gpu_tiling;
 pub use launch::{launches, reset_launches};
 pub use linear::{linear, linear_reference};
 pub use moe::{RouterConfig, moe_experts, moe_experts_reference, moe_router, moe_router_reference};
@@ -46,4 +49,4 @@ pub use norm::{
     rms_norm_reference,
 };
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
-pub use route::{Op, Route, route};
+pub use route::{Op, Route, route, route_with_reason};

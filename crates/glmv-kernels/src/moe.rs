@@ -8,6 +8,10 @@ use burn::tensor::{DType, Int, Tensor, TensorData, activation, s};
 #[path = "moe_native.rs"]
 pub(crate) mod native;
 
+/// Most experts in one stack and most chosen ones that the kernels take; beyond, the twin runs.
+const MAX_EXPERTS: usize = 1024;
+const MAX_TOP_K: usize = 32;
+
 /// How the router chooses. Source: `Glm4vMoeTextConfig`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RouterConfig {
@@ -52,7 +56,8 @@ pub fn moe_router(
         "top {} of {eligible} eligible experts",
         config.top_k
     );
-    if route(Op::MoeRouter, &logits.device()) == Route::Twin {
+    let fits = experts <= MAX_EXPERTS && config.top_k <= MAX_TOP_K;
+    if route(Op::MoeRouter, &logits.device()) == Route::Twin || !fits {
         return moe_router_reference(logits, bias, config);
     }
     let (ids, weights) = Dispatch::moe_router(logits.into_dispatch(), bias.into_dispatch(), config);
@@ -67,7 +72,9 @@ pub fn moe_router_reference(
     config: RouterConfig,
 ) -> (Tensor<2, Int>, Tensor<2>) {
     let [tokens, experts] = logits.dims();
-    let scores = activation::sigmoid(logits);
+    // Through one axis, so that it is row-major: Burn's wgpu top-k misreads transposed input.
+    let scores = activation::sigmoid(logits.reshape([tokens * experts]));
+    let scores: Tensor<2> = scores.reshape([tokens, experts]);
     let mut choice = scores.clone() + bias.unsqueeze::<2>();
     if config.topk_group < config.n_group {
         let size = experts / config.n_group;
@@ -132,7 +139,7 @@ pub fn moe_experts(
         gate_up.dims(),
         down.dims()
     );
-    if route(Op::MoeExperts, &x.device()) == Route::Twin {
+    if route(Op::MoeExperts, &x.device()) == Route::Twin || gate_up.dims()[0] > MAX_EXPERTS {
         return moe_experts_reference(x, ids, weights, gate_up, down, base);
     }
     Tensor::from_dispatch(Dispatch::moe_experts(

@@ -39,7 +39,7 @@ pub(crate) fn moe_router(
     ];
     launch(
         "moe_router",
-        vec![],
+        vec![("WG", "32u".to_string())],
         fold(tokens),
         &[&logits, &bias, &ids, &weights],
         &info,

@@ -1,0 +1,157 @@
+//! The shapes each op is checked with: every shader and every launch path of this device once.
+
+use super::{Inputs, Outcome, difference, worst};
+use crate::*;
+
+pub(super) fn rms_norms(inputs: &Inputs) -> Outcome {
+    const EPS: f32 = 1e-5;
+    worst([(3, 64), (5, 13)].map(|(rows, d)| {
+        let (h, a) = (inputs.floats([rows, d]), inputs.floats([rows, d]));
+        let w = inputs.floats([d]);
+        let y = difference(
+            rms_norm(a.clone(), w.clone(), EPS),
+            rms_norm_reference(a.clone(), w.clone(), EPS),
+        );
+        let post = difference(
+            rms_norm_add(h.clone(), a.clone(), w.clone(), EPS),
+            rms_norm_add_reference(h.clone(), a.clone(), w.clone(), EPS),
+        );
+        let (_, got) = add_rms_norm(h.clone(), a.clone(), w.clone(), EPS);
+        let (_, want) = add_rms_norm_reference(h, a, w, EPS);
+        worst([y, post, difference(got, want)])
+    }))
+}
+
+pub(super) fn swiglus(inputs: &Inputs) -> Outcome {
+    worst([(3, 64), (5, 13)].map(|(rows, n)| {
+        let fused = inputs.floats([rows, 2 * n]);
+        let (gate, up) = (inputs.floats([rows, n]), inputs.floats([rows, n]));
+        worst([
+            difference(swiglu(fused.clone()), swiglu_reference(fused)),
+            difference(
+                silu_mul(gate.clone(), up.clone()),
+                silu_mul_reference(gate, up),
+            ),
+        ])
+    }))
+}
+
+pub(super) fn ropes(inputs: &Inputs) -> Outcome {
+    worst([Pairing::HalfSplit, Pairing::Interleaved].map(|pairing| {
+        let frequencies = RopeTable::text_frequencies(10_000.0, 32);
+        let axes = RopeTable::text_axes(&[4, 6, 6], 16);
+        let table = RopeTable::new(&frequencies, &axes, 50, &inputs.device);
+        let pos = inputs.ints([3, 7], |i| i * 17 % 50);
+        let x = inputs.floats([7, 5, 64]);
+        difference(
+            rope(x.clone(), &table, pos.clone(), pairing),
+            rope_reference(x, &table, pos, pairing),
+        )
+    }))
+}
+
+pub(super) fn pos_embeds(inputs: &Inputs) -> Outcome {
+    worst([64, 13].map(|d| {
+        let (x, table) = (inputs.floats([9, d]), inputs.floats([25, d]));
+        let index = inputs.ints([9, 16], |i| i * 7 % 25);
+        let weight = inputs.floats([9, 16]);
+        difference(
+            pos_embed(x.clone(), table.clone(), index.clone(), weight.clone()),
+            pos_embed_reference(x, table, index, weight),
+        )
+    }))
+}
+
+pub(super) fn splices(inputs: &Inputs) -> Outcome {
+    worst([64, 13].map(|d| {
+        let (embeds, features) = (inputs.floats([9, d]), inputs.floats([4, d]));
+        let source = inputs.ints([9], |i| i % 5) - 1;
+        difference(
+            splice(embeds.clone(), features.clone(), source.clone()),
+            splice_reference(embeds, features, source),
+        )
+    }))
+}
+
+pub(super) fn linears(inputs: &Inputs) -> Outcome {
+    // One and three rows: mat-vec; nine and seventy: tiles.
+    let sizes = [(1, 64), (3, 13), (9, 100), (70, 64)];
+    let cases = sizes.iter().flat_map(|s| [(s, false), (s, true)]);
+    worst(cases.map(|(&(rows, k), half)| {
+        let (x, w) = (inputs.floats([rows, k]), inputs.weights([37, k], half));
+        let bias = half.then(|| inputs.floats([37]));
+        difference(
+            linear(x.clone(), w.clone(), bias.clone()),
+            linear_reference(x, w, bias),
+        )
+    }))
+}
+
+pub(super) fn attentions(inputs: &Inputs) -> Outcome {
+    // Prefill with grouped heads, then decoding against 300 keys, which a GPU splits.
+    let cases = [(40, 40, 64), (1, 300, 128), (1, 300, 13)];
+    let cases = cases.iter().flat_map(|c| [(c, false), (c, true)]);
+    worst(cases.map(|(&(queries, keys, head_dim), half)| {
+        let q = inputs.floats([2, queries, 6, head_dim]);
+        let k = inputs.weights([2, keys, 2, head_dim], half);
+        let v = inputs.weights([2, keys, 2, head_dim], half);
+        let range = inputs.ints([2 * queries, 2], |i| match (i % 2, queries) {
+            (0, _) => i / 2 / queries, // left padding of the second row
+            (_, 1) => 290,
+            _ => i / 2 % queries + 1,
+        });
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        difference(
+            attention(q.clone(), k.clone(), v.clone(), range.clone(), scale),
+            attention_reference(q, k, v, range, scale),
+        )
+    }))
+}
+
+pub(super) fn routers(inputs: &Inputs) -> Outcome {
+    worst([(1, 1), (8, 3)].map(|(n_group, topk_group)| {
+        let config = RouterConfig {
+            top_k: 8,
+            n_group,
+            topk_group,
+            normalise: true,
+            scale: 1.0,
+        };
+        let (logits, bias) = (inputs.floats([5, 128]) * 4.0, inputs.floats([128]));
+        let (got_ids, got) = moe_router(logits.clone(), bias.clone(), config);
+        let (want_ids, want) = moe_router_reference(logits, bias, config);
+        worst([
+            difference(got_ids.float(), want_ids.float()),
+            difference(got, want),
+        ])
+    }))
+}
+
+pub(super) fn experts(inputs: &Inputs) -> Outcome {
+    // Few slots, then sorted ones, in full and as a shard; vectors and single numbers.
+    let sizes = [
+        (3, 32, 16, 0),
+        (3, 13, 7, 0),
+        (80, 32, 16, 2),
+        (80, 13, 7, 0),
+    ];
+    let cases = sizes.iter().flat_map(|s| [(s, false), (s, true)]);
+    worst(cases.map(|(&(tokens, hidden, width, base), half)| {
+        let x = inputs.floats([tokens, hidden]);
+        let ids = inputs.ints([tokens, 2], |i| (i / 2 * 3 + i % 2 * 5) % 8);
+        let weights = inputs.floats([tokens, 2]);
+        let gate_up = inputs.weights([6, 2 * width, hidden], half);
+        let down = inputs.weights([6, hidden, width], half);
+        difference(
+            moe_experts(
+                x.clone(),
+                ids.clone(),
+                weights.clone(),
+                gate_up.clone(),
+                down.clone(),
+                base,
+            ),
+            moe_experts_reference(x, ids, weights, gate_up, down, base),
+        )
+    }))
+}

@@ -1,0 +1,18 @@
+//! Every op of the crate against its twin: wgpu and Flex, f32 and f16 weights, awkward shapes and
+//! views, forward and backward, each comparison with a control that must be rejected.
+//!
+//! Without an adapter the wgpu half cannot run and says so; `GLMV_REQUIRE_GPU=1` makes that a
+//! failure.
+
+mod attention;
+mod backward;
+mod gather;
+mod linear;
+mod moe;
+mod properties;
+mod rope;
+mod router;
+mod routing;
+mod rows;
+mod selftest;
+mod support;
