@@ -156,7 +156,10 @@ fn compare(got: &[Vec<f32>], want: &[Vec<f32>], tolerance: f32) -> Result<(f32, 
     Ok((share, worst))
 }
 
-static WORST: Mutex<BTreeMap<(&str, &str), (f32, f32)>> = Mutex::new(BTreeMap::new());
+/// (op, device) → worst difference and its tolerance.
+type Worst = BTreeMap<(&'static str, &'static str), (f32, f32)>;
+
+static WORST: Mutex<Worst> = Mutex::new(BTreeMap::new());
 
 fn record(op: Op, device: &'static str, (share, diff): (f32, f32)) {
     let mut map = WORST.lock().expect("no test panicked while recording");

@@ -54,10 +54,10 @@ pub fn bicubic_taps(
         let (y, x) = (sample_point(*row, h, side), sample_point(*col, w, side));
         let (wy, wx) = (cubic(y - y.floor()), cubic(x - x.floor()));
         let tap = |base: f32, k: usize| (base as i64 - 1 + k as i64).clamp(0, side as i64 - 1);
-        for i in 0..4 {
-            for j in 0..4 {
+        for (i, wy) in wy.iter().enumerate() {
+            for (j, wx) in wx.iter().enumerate() {
                 index.push(tap(y.floor(), i) * side as i64 + tap(x.floor(), j));
-                weight.push(wy[i] * wx[j]);
+                weight.push(wy * wx);
             }
         }
     }
