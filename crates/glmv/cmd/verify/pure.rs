@@ -113,14 +113,10 @@ pub(super) fn chat(context: &Context<'_>, check: &mut Check<'_>) -> anyhow::Resu
         );
         conversation(check, &processor, &name, row).with_context(|| name.clone())?;
     }
-    if let Some(ids) = check.extra("special_ids").as_object() {
-        for (token, id) in ids {
-            check.equal(
-                &format!("special_ids {token}"),
-                &json!(processor.tokenizer.id(token)),
-                id,
-            );
-        }
+    let ids = check.extra("special_ids").as_object();
+    for (token, id) in ids.context("the case has no `special_ids`")? {
+        let ours = json!(processor.tokenizer.id(token));
+        check.equal(&format!("special_ids {token}"), &ours, id);
     }
     Ok(())
 }
