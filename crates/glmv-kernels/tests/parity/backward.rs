@@ -72,64 +72,65 @@ fn experts_grad(case: Experts, source: &mut Source, path: Path) -> Vec<Vec<f32>>
     ]
 }
 
+const EXPERTS: [Experts; 10] = [
+    SMALL,
+    Experts {
+        tokens: 1,
+        top_k: 1,
+        ..SMALL
+    },
+    Experts {
+        hidden: 13,
+        width: 7,
+        ..SMALL
+    },
+    Experts {
+        hidden: 16,
+        width: 7,
+        ..SMALL
+    },
+    Experts {
+        hidden: 13,
+        width: 8,
+        ..SMALL
+    },
+    Experts {
+        tokens: 67,
+        top_k: 3,
+        hidden: 36,
+        width: 20,
+        ..SMALL
+    },
+    Experts {
+        tokens: 131,
+        top_k: 1,
+        choice: Choice::All(3),
+        ..SMALL
+    },
+    Experts {
+        tokens: 33,
+        choice: Choice::Every(4),
+        top_k: 1,
+        ..SMALL
+    },
+    Experts {
+        tokens: 21,
+        top_k: 3,
+        shard: [3, 3],
+        ..SMALL
+    },
+    Experts {
+        tokens: 40,
+        top_k: 8,
+        experts: 128,
+        shard: [0, 128],
+        ..SMALL
+    },
+];
+
 #[test]
 fn experts_backward_matches_autodiff() {
-    let cases = [
-        SMALL,
-        Experts {
-            tokens: 1,
-            top_k: 1,
-            ..SMALL
-        },
-        Experts {
-            hidden: 13,
-            width: 7,
-            ..SMALL
-        },
-        Experts {
-            hidden: 16,
-            width: 7,
-            ..SMALL
-        },
-        Experts {
-            hidden: 13,
-            width: 8,
-            ..SMALL
-        },
-        Experts {
-            tokens: 67,
-            top_k: 3,
-            hidden: 36,
-            width: 20,
-            ..SMALL
-        },
-        Experts {
-            tokens: 131,
-            top_k: 1,
-            choice: Choice::All(3),
-            ..SMALL
-        },
-        Experts {
-            tokens: 33,
-            choice: Choice::Every(4),
-            top_k: 1,
-            ..SMALL
-        },
-        Experts {
-            tokens: 21,
-            top_k: 3,
-            shard: [3, 3],
-            ..SMALL
-        },
-        Experts {
-            tokens: 40,
-            top_k: 8,
-            experts: 128,
-            shard: [0, 128],
-            ..SMALL
-        },
-    ];
-    for case in cases {
+    for case in EXPERTS {
         check(
             Op::MoeExperts,
             &format!("backward {case:?}"),
