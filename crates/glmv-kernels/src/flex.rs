@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Shape, TensorData};
 use burn_flex::FlexTensor;
+use half::slice::HalfFloatSliceExt;
 use std::borrow::Cow;
 
 /// Contiguous f32 copy or view of `t`.
@@ -55,12 +56,11 @@ impl<'a> Weights<'a> {
     pub(crate) fn block(&self, start: usize, len: usize) -> Cow<'a, [f32]> {
         match self {
             Weights::F32(values) => Cow::Borrowed(&values[start..start + len]),
-            Weights::F16(values) => Cow::Owned(
-                values[start..start + len]
-                    .iter()
-                    .map(|v| v.to_f32())
-                    .collect(),
-            ),
+            Weights::F16(values) => {
+                let mut out = vec![0f32; len];
+                values[start..start + len].convert_to_f32_slice(&mut out);
+                Cow::Owned(out)
+            }
         }
     }
 }

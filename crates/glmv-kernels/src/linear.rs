@@ -114,7 +114,7 @@ pub(crate) mod native {
     use rayon::prelude::*;
 
     /// Up to this many rows each weight row is read once and used for all of them.
-    const FEW_ROWS: usize = 4;
+    const FEW_ROWS: usize = 16;
     /// Weight rows converted or multiplied at a time.
     const BLOCK: usize = 64;
 

@@ -9,7 +9,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 /// Up to this many rows an expert's weights are used by dot products.
-const FEW_ROWS: usize = 2;
+const FEW_ROWS: usize = 8;
 
 pub(crate) fn moe_router(
     logits: FlexTensor,

@@ -201,14 +201,20 @@ pub(crate) mod native {
         w: FlexTensor,
         eps: f32,
     ) -> FlexTensor {
-        let h = f32_rows(h);
-        let normed = rms_norm(a, w, eps);
-        let sum = floats(&h)
-            .iter()
-            .zip(floats(&normed))
-            .map(|(h, n)| h + n)
-            .collect();
-        new_f32(sum, h.shape())
+        let (h, a, w) = (f32_rows(h), f32_rows(a), f32_rows(w));
+        let w = floats(&w);
+        let mut out = vec![0f32; h.shape().num_elements()];
+        let rows = floats(&h).par_chunks(w.len());
+        let rows = rows.zip(floats(&a).par_chunks(w.len()));
+        out.par_chunks_mut(w.len())
+            .zip(rows)
+            .for_each(|(out, (h, a))| {
+                let scale = inverse_rms(a, eps);
+                for (((o, h), a), w) in out.iter_mut().zip(h).zip(a).zip(w) {
+                    *o = h + a * scale * w;
+                }
+            });
+        new_f32(out, h.shape())
     }
 
     pub(crate) fn add_rms_norm(
@@ -217,14 +223,24 @@ pub(crate) mod native {
         w: FlexTensor,
         eps: f32,
     ) -> (FlexTensor, FlexTensor) {
-        let (h, a) = (f32_rows(h), f32_rows(a));
-        let sum: Vec<f32> = floats(&h)
-            .iter()
-            .zip(floats(&a))
-            .map(|(h, a)| h + a)
-            .collect();
-        let sum = new_f32(sum, h.shape());
-        let normed = rms_norm(sum.clone(), w, eps);
-        (sum, normed)
+        let (h, a, w) = (f32_rows(h), f32_rows(a), f32_rows(w));
+        let w = floats(&w);
+        let len = h.shape().num_elements();
+        let (mut sum, mut normed) = (vec![0f32; len], vec![0f32; len]);
+        let rows = floats(&h).par_chunks(w.len());
+        let rows = rows.zip(floats(&a).par_chunks(w.len()));
+        sum.par_chunks_mut(w.len())
+            .zip(normed.par_chunks_mut(w.len()))
+            .zip(rows)
+            .for_each(|((sum, normed), (h, a))| {
+                for ((s, h), a) in sum.iter_mut().zip(h).zip(a) {
+                    *s = h + a;
+                }
+                let scale = inverse_rms(sum, eps);
+                for ((o, s), w) in normed.iter_mut().zip(&*sum).zip(w) {
+                    *o = s * scale * w;
+                }
+            });
+        (new_f32(sum, h.shape()), new_f32(normed, h.shape()))
     }
 }
