@@ -74,6 +74,11 @@ const ATTENTION: &[crate::Params] = storage_sets![
 
 pub(crate) const SHADERS: &[Shader] = &[
     Shader {
+        name: "rope_angles",
+        source: include_str!("rope_angles.wgsl"),
+        sets: &[&[], &[UINT]],
+    },
+    Shader {
         name: "rms_norm",
         source: include_str!("rms_norm.wgsl"),
         sets: NORM,

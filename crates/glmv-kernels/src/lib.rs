@@ -26,6 +26,7 @@ mod backend;
 pub mod device;
 mod elementwise;
 mod flex;
+mod fused;
 mod gather;
 mod launch;
 mod linear;
@@ -38,6 +39,10 @@ pub mod selftest;
 
 pub use attention::{attention, attention_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
+pub use fused::{
+    After, CacheRows, FEW_ROWS, Heads, Norm, fused_experts, fused_experts_reference, fused_linear,
+    fused_linear_reference, fused_qkv, fused_qkv_reference, qkv_is_fused,
+};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
 #[doc(hidden)]
 pub use launch::on_gpu_tiling;

@@ -16,11 +16,13 @@ pub enum Op {
     Attention,
     MoeRouter,
     MoeExperts,
+    /// The fused launches of decoding.
+    Fused,
 }
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 9] = [
+    pub const ALL: [Op; 10] = [
         Op::PosEmbed,
         Op::Splice,
         Op::RmsNorm,
@@ -30,6 +32,7 @@ impl Op {
         Op::SwiGlu,
         Op::MoeRouter,
         Op::MoeExperts,
+        Op::Fused,
     ];
 
     /// Name in `GLMV_KERNELS`, in `glmv doctor` and in reports.
@@ -44,6 +47,7 @@ impl Op {
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",
+            Op::Fused => "fused",
         }
     }
 

@@ -78,7 +78,7 @@ fn tolerance(op: Op) -> f32 {
         Op::Splice => 0.0,
         Op::Rope => 2e-6,
         Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter => 2e-5,
-        Op::Linear | Op::Attention | Op::MoeExperts => 1e-4,
+        Op::Linear | Op::Attention | Op::MoeExperts | Op::Fused => 1e-4,
     }
 }
 
@@ -93,6 +93,7 @@ fn measure(op: Op, inputs: &Inputs) -> Outcome {
         Op::Attention => cases::attentions(inputs),
         Op::MoeRouter => cases::routers(inputs),
         Op::MoeExperts => cases::experts(inputs),
+        Op::Fused => cases::fused(inputs),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod attention;
 mod backward;
+mod fused;
 mod gather;
 mod linear;
 mod moe;
