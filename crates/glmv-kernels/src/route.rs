@@ -13,6 +13,7 @@ pub enum Op {
     PosEmbed,
     Splice,
     Linear,
+    KvWrite,
     Attention,
     MoeRouter,
     MoeExperts,
@@ -20,12 +21,13 @@ pub enum Op {
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 9] = [
+    pub const ALL: [Op; 10] = [
         Op::PosEmbed,
         Op::Splice,
         Op::RmsNorm,
         Op::Linear,
         Op::Rope,
+        Op::KvWrite,
         Op::Attention,
         Op::SwiGlu,
         Op::MoeRouter,
@@ -41,6 +43,7 @@ impl Op {
             Op::PosEmbed => "pos_embed",
             Op::Splice => "splice",
             Op::Linear => "linear",
+            Op::KvWrite => "kv_write",
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",

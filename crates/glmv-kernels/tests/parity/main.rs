@@ -9,6 +9,7 @@ mod backward;
 mod gather;
 mod linear;
 mod moe;
+mod paged;
 mod properties;
 mod rope;
 mod router;
