@@ -10,6 +10,7 @@ mod fused;
 mod gather;
 mod linear;
 mod moe;
+mod paged;
 mod properties;
 mod rope;
 mod router;
