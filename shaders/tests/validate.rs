@@ -11,9 +11,12 @@ const MAX_WORKGROUP_BYTES: u32 = 16 * 1024;
 
 fn check(text: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16)
-        .validate(&module)
-        .map_err(|e| e.emit_to_string(text))?;
+    let info = Validator::new(
+        ValidationFlags::all(),
+        Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP,
+    )
+    .validate(&module)
+    .map_err(|e| e.emit_to_string(text))?;
     check_rules(&module, &info)?;
     write(&module, &info)
 }
@@ -150,9 +153,13 @@ fn every_file_is_registered_documented_and_portable() {
             .lines()
             .filter_map(|line| line.split("//").next());
         let code: String = code.collect();
-        for word in ["subgroup", "atomic", "override", "{{"] {
+        for word in ["atomic", "override", "{{"] {
             assert!(!code.contains(word), "{}: {word}", shader.name);
         }
+        // Subgroups only where the name says so, and never without a portable sibling.
+        let sub = shader.name.strip_suffix("_sub");
+        assert_eq!(code.contains("subgroup"), sub.is_some(), "{}", shader.name);
+        assert!(sub.is_none_or(|name| all().any(|s| s.name == name)));
     }
 }
 

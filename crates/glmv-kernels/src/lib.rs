@@ -10,11 +10,14 @@
 //! | SwiGLU | [`swiglu`], [`silu_mul`] | `swiglu.wgsl`, `silu_mul.wgsl` | twin |
 //! | rotary embeddings (text M-RoPE, vision 2-D) | [`rope`] | `rope.wgsl` | by hand |
 //! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | twin |
+//! | token embedding | [`embed`] | `embed_rows.wgsl` | none |
 //! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
-//! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl` | twin |
+//! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl`, `linear_rows*.wgsl` | twin |
 //! | attention over key ranges | [`attention`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
+//!
+//! Weights are f32, f16 or codes of 8 or 4 bits ([`Weight`], [`Quantised`]); sums are f32.
 //!
 //! Routing is one function, [`route`]: WGSL on a wgpu device, native on Flex, the twin elsewhere
 //! and under autodiff for ops without a hand-written backward. `GLMV_KERNELS=twin` or
@@ -25,6 +28,7 @@ mod autodiff;
 mod backend;
 pub mod device;
 mod elementwise;
+mod embed;
 mod flex;
 mod gather;
 mod launch;
@@ -35,9 +39,12 @@ mod norm;
 mod rope;
 mod route;
 pub mod selftest;
+mod weight;
+mod words;
 
 pub use attention::{attention, attention_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
+pub use embed::{embed, embed_reference};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
 #[doc(hidden)]
 pub use launch::on_gpu_tiling;
@@ -50,3 +57,4 @@ pub use norm::{
 };
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
 pub use route::{Op, Route, route, route_with_reason};
+pub use weight::{Quantised, Weight};

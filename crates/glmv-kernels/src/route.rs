@@ -12,6 +12,7 @@ pub enum Op {
     Rope,
     PosEmbed,
     Splice,
+    Embed,
     Linear,
     Attention,
     MoeRouter,
@@ -20,8 +21,9 @@ pub enum Op {
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 9] = [
+    pub const ALL: [Op; 10] = [
         Op::PosEmbed,
+        Op::Embed,
         Op::Splice,
         Op::RmsNorm,
         Op::Linear,
@@ -40,6 +42,7 @@ impl Op {
             Op::Rope => "rope",
             Op::PosEmbed => "pos_embed",
             Op::Splice => "splice",
+            Op::Embed => "embed",
             Op::Linear => "linear",
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
