@@ -10,6 +10,7 @@ mod gather;
 mod linear;
 mod moe;
 mod properties;
+mod quantised;
 mod rope;
 mod router;
 mod routing;
