@@ -26,15 +26,17 @@ pub struct RouterConfig {
     pub normalise: bool,
     /// Factor on the weights (`routed_scaling_factor`).
     pub scale: f32,
+    /// Experts behind the routed ones that every token takes with weight 1 (`n_shared_experts`).
+    pub shared: usize,
 }
 
 /// Chooses experts: `s = sigmoid(logits)`, groups ranked by the sum of their two largest
 /// `s + bias`, then the `top_k` largest `s + bias` in the eligible groups; weights are the
-/// unbiased `s`.
+/// unbiased `s`. The shared experts, numbered from `experts` on, follow with weight 1.
 ///
 /// # Shapes
-/// `logits` `[tokens, experts]` f32, `bias` `[experts]` → ids `[tokens, top_k]` in descending order
-/// of biased score, weights `[tokens, top_k]` f32.
+/// `logits` `[tokens, experts]` f32, `bias` `[experts]` → ids `[tokens, top_k + shared]` in
+/// descending order of biased score, weights `[tokens, top_k + shared]` f32.
 ///
 /// # Panics
 /// If experts is no multiple of n_group or fewer than top_k are eligible.
@@ -57,7 +59,7 @@ pub fn moe_router(
         "top {} of {eligible} eligible experts",
         config.top_k
     );
-    let fits = experts <= MAX_EXPERTS && config.top_k <= MAX_TOP_K;
+    let fits = experts <= MAX_EXPERTS && config.top_k + config.shared <= MAX_TOP_K;
     if route(Op::MoeRouter, &logits.device()) == Route::Twin || !fits {
         return moe_router_reference(logits, bias, config);
     }
@@ -109,7 +111,19 @@ pub fn moe_router_reference(
         let sum = weights.clone().sum_dim(1);
         weights = weights / (sum + 1e-20);
     }
-    (ids, weights * config.scale)
+    let weights = weights * config.scale;
+    if config.shared == 0 {
+        return (ids, weights);
+    }
+    let device = weights.device();
+    let last = (experts + config.shared) as i64;
+    let shared =
+        Tensor::<1, Int>::arange(experts as i64..last, &device).reshape([1, config.shared]);
+    let ones = Tensor::ones([tokens, config.shared], &device);
+    (
+        Tensor::cat(vec![ids, shared.expand([tokens, config.shared])], 1),
+        Tensor::cat(vec![weights, ones], 1),
+    )
 }
 
 /// Sends every token through its experts and sums the weighted results:

@@ -30,7 +30,7 @@ pub(crate) fn moe_router(
 ) -> (CubeTensor, CubeTensor) {
     let (logits, bias) = (f32_rows(logits), f32_rows(bias));
     let [tokens, experts] = logits.shape().dims::<2>();
-    let shape = Shape::new([tokens, config.top_k]);
+    let shape = Shape::new([tokens, config.top_k + config.shared]);
     let ids = empty(&logits, shape.clone(), DType::I32);
     let weights = empty(&logits, shape, DType::F32);
     let info = [
@@ -41,6 +41,7 @@ pub(crate) fn moe_router(
         config.topk_group as u32,
         u32::from(config.normalise),
         bits(config.scale),
+        config.shared as u32,
     ];
     launch(
         "moe_router",

@@ -26,7 +26,7 @@ pub(crate) fn moe_router(
         .map(|row| route_token(row, floats(&bias), config))
         .collect();
     let (ids, weights): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-    let shape = Shape::new([tokens, config.top_k]);
+    let shape = Shape::new([tokens, config.top_k + config.shared]);
     let ids = FlexTensor::from_data(TensorData::new(ids.concat(), shape.clone()));
     (ids, new_f32(weights.concat(), shape))
 }
@@ -58,7 +58,10 @@ fn route_token(logits: &[f32], bias: &[f32], config: RouterConfig) -> (Vec<i64>,
         weights.iter_mut().for_each(|w| *w /= sum);
     }
     weights.iter_mut().for_each(|w| *w *= config.scale);
-    (chosen.into_iter().map(|e| e as i64).collect(), weights)
+    weights.resize(config.top_k + config.shared, 1.0);
+    let shared = logits.len()..logits.len() + config.shared;
+    let ids = chosen.into_iter().chain(shared).map(|e| e as i64).collect();
+    (ids, weights)
 }
 
 /// Slots (token * top_k + j) of each expert of the shard, in slot order.

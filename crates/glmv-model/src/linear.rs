@@ -1,6 +1,7 @@
 //! A linear layer whose weight may lie in several row shards, because one buffer of the device is
 //! too small for it.
 
+use crate::piece::Piece;
 use crate::{Error, loader::Loader};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, s};
@@ -34,6 +35,32 @@ impl Linear {
         Ok(Linear { weight, bias })
     }
 
+    /// Loads `{prefix}.{name}.weight` `[rows, inner]` and, if `bias`, `{prefix}.{name}.bias` for each
+    /// (name, rows), joined one below the other.
+    ///
+    /// # Errors
+    /// As [`Loader::matrix`].
+    pub fn load_joined(
+        loader: &Loader<'_>,
+        prefix: &str,
+        parts: &[(&str, usize)],
+        inner: usize,
+        bias: bool,
+    ) -> Result<Self, Error> {
+        let name = |part: &str, rest: &str| format!("{prefix}.{part}.{rest}");
+        let pieces: Vec<Piece> = parts
+            .iter()
+            .map(|(part, rows)| Piece::whole(name(part, "weight"), [*rows, inner]))
+            .collect();
+        let weight = loader.joined(&pieces)?;
+        let biases: Vec<_> = parts.iter().map(|(p, n)| (name(p, "bias"), *n)).collect();
+        let bias = match bias {
+            true => Some(loader.f32_joined(&biases)?),
+            false => None,
+        };
+        Ok(Linear { weight, bias })
+    }
+
     /// # Shapes
     /// `x` `[.., in]` → `[.., out]`, f32.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
@@ -60,8 +87,10 @@ impl Linear {
     /// `x` `[tokens, in]` → `[tokens, range.len()]`.
     pub fn forward_rows(&self, x: Tensor<2>, range: std::ops::Range<usize>) -> Tensor<2> {
         match self.weight.as_slice() {
-            [weight] if self.bias.is_none() => {
-                linear(x, weight.val().slice(s![range.start..range.end]), None)
+            [weight] => {
+                let rows = s![range.start..range.end];
+                let bias = self.bias.as_ref().map(|b| b.val().slice(rows));
+                linear(x, weight.val().slice(rows), bias)
             }
             _ => self.forward(x).slice(s![.., range.start..range.end]),
         }

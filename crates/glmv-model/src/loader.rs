@@ -3,6 +3,7 @@
 use crate::cast::{decode, to_half};
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::config::Config;
+use crate::piece::{Piece, within};
 use crate::schema::LANGUAGE;
 use crate::{Error, Precision};
 use burn::module::Param;
@@ -137,6 +138,22 @@ impl<'a> Loader<'a> {
         )?)])
     }
 
+    /// Several f32 vectors laid end to end, as [`Loader::f32`].
+    ///
+    /// # Errors
+    /// As [`Loader::f32`].
+    pub fn f32_joined(&self, parts: &[(String, usize)]) -> Result<Param<Tensor<1>>, Error> {
+        let mut values = Vec::new();
+        for (name, len) in parts {
+            let stored = self.stored(name, &[*len])?;
+            values.extend(decode(&stored, 0..*len, name)?);
+            self.read(stored.bytes.len() as u64);
+        }
+        let (len, name) = (values.len(), parts.first().map_or("", |(name, _)| name));
+        self.upload(values, [len], Precision::F32, name)
+            .map(Param::from_tensor)
+    }
+
     /// A matrix `[rows, cols]` in the model's precision, split by rows into as many shards as the
     /// device's buffer limit needs.
     ///
@@ -147,53 +164,73 @@ impl<'a> Loader<'a> {
         name: &str,
         [rows, cols]: [usize; 2],
     ) -> Result<Vec<Param<Tensor<2>>>, Error> {
-        let stored = self.stored(name, &[rows, cols])?;
+        self.joined(&[Piece::whole(name.to_string(), [rows, cols])])
+    }
+
+    /// A matrix of the rows of `pieces`, one below the other, as [`Loader::matrix`].
+    ///
+    /// # Errors
+    /// As [`Loader::matrix`].
+    pub fn joined(&self, pieces: &[Piece]) -> Result<Vec<Param<Tensor<2>>>, Error> {
+        let rows = pieces.iter().map(|p| p.rows.len()).sum();
+        let (name, cols) = pieces.first().map_or(("", 0), |p| (&p.name, p.cols.len()));
         let mut shards = Vec::new();
         for (start, count) in self.split(name, rows, cols)? {
-            let range = start * cols..(start + count) * cols;
-            let values = decode(&stored, range, name)?;
-            self.read((count * cols * stored.bytes.len() / (rows * cols)) as u64);
+            let mut values = Vec::with_capacity(count * cols);
+            for piece in within(pieces, start..start + count) {
+                self.take(&piece, &mut values)?;
+            }
             let tensor = self.upload(values, [count, cols], self.precision, name)?;
             shards.push(Param::from_tensor(tensor));
         }
         Ok(shards)
     }
 
-    /// A stack `[experts, rows, cols]` from the fused tensor `fused` or else from the tensors
-    /// `parts(e)`, each a run of the stack's rows. Split by experts so that `widest` elements per
-    /// expert fit the buffer limit; stacks of one layer share `widest` and so their split.
+    /// A stack `[experts, rows, cols]` of which expert e has the rows of `pieces(e)`. Split by
+    /// experts so that `widest` elements per expert fit the buffer limit; stacks of one layer share
+    /// `widest` and so their split.
     ///
     /// # Errors
     /// As [`Loader::matrix`].
     pub fn stack(
         &self,
-        fused: &str,
-        parts: &dyn Fn(usize) -> Vec<String>,
+        name: &str,
+        pieces: &dyn Fn(usize) -> Vec<Piece>,
         [experts, rows, cols]: [usize; 3],
         widest: usize,
     ) -> Result<Vec<Param<Tensor<3>>>, Error> {
         let size = rows * cols;
         let mut shards = Vec::new();
-        for (start, count) in self.split(fused, experts, widest.max(size))? {
+        for (start, count) in self.split(name, experts, widest.max(size))? {
             let mut values = Vec::with_capacity(count * size);
-            if self.contains(fused) {
-                let stored = self.stored(fused, &[experts, rows, cols])?;
-                values = decode(&stored, start * size..(start + count) * size, fused)?;
-                self.read((count * stored.bytes.len() / experts) as u64);
-            } else {
-                for e in start..start + count {
-                    let names = parts(e);
-                    for name in &names {
-                        let stored = self.stored(name, &[rows / names.len(), cols])?;
-                        values.extend(decode(&stored, 0..size / names.len(), name)?);
-                        self.read(stored.bytes.len() as u64);
-                    }
+            for e in start..start + count {
+                for piece in pieces(e) {
+                    self.take(&piece, &mut values)?;
                 }
             }
-            let tensor = self.upload(values, [count, rows, cols], self.precision, fused)?;
+            let tensor = self.upload(values, [count, rows, cols], self.precision, name)?;
             shards.push(Param::from_tensor(tensor));
         }
         Ok(shards)
+    }
+
+    /// Appends the values of `piece` row by row.
+    fn take(&self, piece: &Piece, values: &mut Vec<f32>) -> Result<(), Error> {
+        let stored = self.stored(&piece.name, &piece.shape)?;
+        let width = piece.shape.last().copied().unwrap_or(0);
+        if piece.cols.len() == width {
+            let range = piece.rows.start * width..piece.rows.end * width;
+            values.extend(decode(&stored, range, &piece.name)?);
+        } else {
+            for row in piece.rows.clone() {
+                let range = row * width + piece.cols.start..row * width + piece.cols.end;
+                values.extend(decode(&stored, range, &piece.name)?);
+            }
+        }
+        let elements: usize = piece.shape.iter().product();
+        let taken = piece.rows.len() * piece.cols.len();
+        self.read((taken * (stored.bytes.len() / elements)) as u64);
+        Ok(())
     }
 
     /// Runs (start, count) of `rows` rows of `row_len` elements that fit one buffer each.

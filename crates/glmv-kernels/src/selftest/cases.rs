@@ -149,6 +149,7 @@ pub(super) fn routers(inputs: &Inputs) -> Outcome {
             topk_group,
             normalise: true,
             scale: 1.0,
+            shared: n_group / 4,
         };
         let (logits, bias) = (inputs.floats([5, 128]) * 4.0, inputs.floats([128]));
         let (got_ids, got) = moe_router(logits.clone(), bias.clone(), config);

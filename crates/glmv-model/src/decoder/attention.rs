@@ -10,9 +10,8 @@ use glmv_kernels::{attention, rope};
 /// HF `Glm4vTextAttention` / `Glm4vMoeTextAttention` weights.
 #[derive(Module, Debug)]
 pub struct Attention {
-    pub q_proj: Linear,
-    pub k_proj: Linear,
-    pub v_proj: Linear,
+    /// `[(heads + 2 * kv_heads) * head_dim, hidden]`: q rows, k rows, v rows.
+    pub qkv_proj: Linear,
     pub o_proj: Linear,
 }
 
@@ -27,14 +26,10 @@ impl Attention {
             config.num_heads * config.head_dim,
             config.num_kv_heads * config.head_dim,
         );
-        let proj = |name: &str, shape, bias| {
-            Linear::load(loader, &format!("{prefix}.{name}"), shape, bias)
-        };
+        let parts = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)];
         Ok(Attention {
-            q_proj: proj("q_proj", [q, h], config.qkv_bias)?,
-            k_proj: proj("k_proj", [kv, h], config.qkv_bias)?,
-            v_proj: proj("v_proj", [kv, h], config.qkv_bias)?,
-            o_proj: proj("o_proj", [h, q], false)?,
+            qkv_proj: Linear::load_joined(loader, prefix, &parts, h, config.qkv_bias)?,
+            o_proj: Linear::load(loader, &format!("{prefix}.o_proj"), [h, q], false)?,
         })
     }
 
@@ -48,16 +43,16 @@ impl Attention {
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<2> {
         let (batch, seq, head_dim) = (context.batch, context.seq, config.head_dim);
+        let (q, kv) = (config.num_heads * head_dim, config.num_kv_heads * head_dim);
+        let rows = |range| self.qkv_proj.forward_rows(x.clone(), range);
         let split = |t: Tensor<2>, heads: usize| t.reshape([batch * seq, heads, head_dim]);
         let turn = |t: Tensor<3>| rope(t, context.rope, context.positions.clone(), context.pairing);
-        let q = turn(split(self.q_proj.forward(x.clone()), config.num_heads));
-        let k = turn(split(self.k_proj.forward(x.clone()), config.num_kv_heads));
+        let v = rows(q + kv..q + 2 * kv);
+        let k = turn(split(rows(q..q + kv), config.num_kv_heads));
+        let q = turn(split(rows(0..q), config.num_heads));
         let q = q.reshape([batch, seq, config.num_heads, head_dim]);
         let kv_shape = [batch, seq, config.num_kv_heads, head_dim];
-        let (k, v) = (
-            k.reshape(kv_shape),
-            self.v_proj.forward(x).reshape(kv_shape),
-        );
+        let (k, v) = (k.reshape(kv_shape), v.reshape(kv_shape));
         let (k, v) = match cache {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => (k, v),

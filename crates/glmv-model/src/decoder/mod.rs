@@ -11,13 +11,12 @@ pub use moe::Moe;
 
 use crate::config::{Config, Family, TextConfig};
 use crate::schema::LANGUAGE;
-use crate::vision::Mlp;
 use crate::{Error, Linear, Loader, Probe};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 use glmv_kernels::{Pairing, RopeTable, add_rms_norm, rms_norm, rms_norm_add, swiglu};
 
-/// HF `Glm4vTextMLP`: gate and up fused in one matrix.
+/// HF `Glm4vTextMLP`, and `Glm4vMoeTextMLP` with gate and up joined.
 #[derive(Module, Debug)]
 pub struct FusedMlp {
     /// `[2 * intermediate, hidden]`, gate rows first.
@@ -32,10 +31,8 @@ pub struct FusedMlp {
 )]
 #[derive(Module, Debug)]
 pub enum FeedForward {
-    /// GLM-4.1V.
-    Fused(FusedMlp),
-    /// First layers of GLM-4.5V.
-    Plain(Mlp),
+    /// GLM-4.1V, and the first layers of GLM-4.5V.
+    Dense(FusedMlp),
     /// GLM-4.5V.
     Experts(Moe),
 }
@@ -121,6 +118,27 @@ impl Decoder {
     }
 }
 
+impl FusedMlp {
+    fn load(loader: &Loader<'_>, config: &Config, prefix: &str) -> Result<Self, Error> {
+        let (h, width) = (config.text.hidden_size, config.text.intermediate_size);
+        let gate_up_proj = match config.family {
+            Family::Glm4v => {
+                let name = format!("{prefix}.gate_up_proj");
+                Linear::load(loader, &name, [2 * width, h], false)?
+            }
+            Family::Glm4vMoe => {
+                let parts = [("gate_proj", width), ("up_proj", width)];
+                Linear::load_joined(loader, prefix, &parts, h, false)?
+            }
+        };
+        let down = format!("{prefix}.down_proj");
+        Ok(FusedMlp {
+            gate_up_proj,
+            down_proj: Linear::load(loader, &down, [h, width], false)?,
+        })
+    }
+}
+
 impl Layer {
     fn load(loader: &Loader<'_>, config: &Config, index: usize) -> Result<Self, Error> {
         let t = &config.text;
@@ -131,24 +149,10 @@ impl Layer {
             Family::Glm4vMoe => Ok(None),
         };
         let mlp = match &t.moe {
-            None => FeedForward::Fused(FusedMlp {
-                gate_up_proj: Linear::load(
-                    loader,
-                    &name("mlp.gate_up_proj"),
-                    [2 * t.intermediate_size, h],
-                    false,
-                )?,
-                down_proj: Linear::load(
-                    loader,
-                    &name("mlp.down_proj"),
-                    [h, t.intermediate_size],
-                    false,
-                )?,
-            }),
-            Some(moe) if index < moe.first_k_dense_replace => {
-                FeedForward::Plain(Mlp::load(loader, &name("mlp"), h, t.intermediate_size)?)
+            Some(moe) if index >= moe.first_k_dense_replace => {
+                FeedForward::Experts(Moe::load(loader, moe, h, &name("mlp"))?)
             }
-            Some(moe) => FeedForward::Experts(Moe::load(loader, moe, h, &name("mlp"))?),
+            _ => FeedForward::Dense(FusedMlp::load(loader, config, &name("mlp"))?),
         };
         Ok(Layer {
             input_layernorm: loader.f32(&name("input_layernorm.weight"), [h])?,
@@ -193,14 +197,13 @@ impl FeedForward {
     pub fn experts(&self) -> Option<&Moe> {
         match self {
             FeedForward::Experts(moe) => Some(moe),
-            FeedForward::Fused(_) | FeedForward::Plain(_) => None,
+            FeedForward::Dense(_) => None,
         }
     }
 
     fn forward(&self, x: Tensor<2>, probe: &mut Probe) -> Tensor<2> {
         match self {
-            FeedForward::Fused(mlp) => mlp.down_proj.forward(swiglu(mlp.gate_up_proj.forward(x))),
-            FeedForward::Plain(mlp) => mlp.forward(x),
+            FeedForward::Dense(mlp) => mlp.down_proj.forward(swiglu(mlp.gate_up_proj.forward(x))),
             FeedForward::Experts(moe) => moe.forward(x, probe),
         }
     }
