@@ -30,6 +30,7 @@ pub mod device;
 mod elementwise;
 mod flex;
 mod gather;
+mod invariance;
 mod kv;
 mod launch;
 mod linear;
@@ -44,6 +45,7 @@ pub use attention::{attention, attention_reference};
 pub use attention_paged::{attention_paged, attention_paged_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
+pub use invariance::{INVARIANT_ROWS, row_invariant};
 pub use kv::{KvFormat, KvStore, kv_copy, kv_copy_reference, kv_write, kv_write_reference};
 #[doc(hidden)]
 pub use launch::on_gpu_tiling;

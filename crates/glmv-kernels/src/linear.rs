@@ -61,6 +61,7 @@ pub fn linear_reference<const D: usize>(
 
 pub(crate) mod cube {
     //! WGSL launches: a mat-vec kernel for few rows, a register-tiled product for many.
+    use crate::invariance::{active, few_rows};
     use crate::launch::{empty, f32_rows, fold, launch, vec_params, weight_rows, wgsl_type};
     use burn::backend::TensorMetadata;
     use burn::tensor::DType;
@@ -84,9 +85,12 @@ pub(crate) mod cube {
         let bias = bias.map_or_else(|| x.clone(), f32_rows);
         let info = [m as u32, n as u32, groups as u32];
         let buffers = [&x, &w, &bias, &out];
-        if m <= FEW_ROWS {
-            params.push(("M", format!("{}u", m.next_power_of_two())));
-            launch("linear_vec", params, fold(n.div_ceil(32)), &buffers, &info);
+        if m <= few_rows(FEW_ROWS) {
+            // One pipeline for every number of rows where they must not matter.
+            let tile = if active() { 4 } else { m.next_power_of_two() };
+            params.push(("M", format!("{tile}u")));
+            let grid = fold(m.div_ceil(tile) * n.div_ceil(32));
+            launch("linear_vec", params, grid, &buffers, &info);
         } else {
             let lanes = row_lanes(m);
             params.push(("ROW_LANES", format!("{lanes}u")));
@@ -109,6 +113,7 @@ pub(crate) mod cube {
 pub(crate) mod native {
     //! Native products for the CPU device: dot products for few rows, blocked GEMM for many.
     use crate::flex::{Mat, Weights, dot, f32_rows, floats, matmul, new_f32, weight_rows};
+    use crate::invariance::few_rows;
     use burn::backend::TensorMetadata;
     use burn_flex::FlexTensor;
     use rayon::prelude::*;
@@ -139,7 +144,8 @@ pub(crate) mod native {
 
     /// `out[m, n] = x[m, k] · w[n, k]ᵀ`.
     fn product(x: &[f32], w: &Weights<'_>, out: &mut [f32], [m, n, k]: [usize; 3]) {
-        if m > FEW_ROWS
+        let few = few_rows(FEW_ROWS);
+        if m > few
             && let Weights::F32(w) = w
         {
             matmul(
@@ -160,7 +166,7 @@ pub(crate) mod native {
                 let cols = BLOCK.min(n - start);
                 let rows = w.block(start * k, cols * k);
                 let mut y = vec![0f32; m * cols];
-                if m <= FEW_ROWS {
+                if m <= few {
                     for (j, row) in rows.chunks_exact(k).enumerate() {
                         for i in 0..m {
                             y[i * cols + j] = dot(&x[i * k..][..k], row);

@@ -7,6 +7,7 @@
 mod attention;
 mod backward;
 mod gather;
+mod invariance;
 mod linear;
 mod moe;
 mod paged;

@@ -1,11 +1,11 @@
 //! Grouped-query attention of the decoder with multimodal rotary positions.
 
-use super::{Context, KvCache};
+use super::{Context, KvPool};
 use crate::config::TextConfig;
 use crate::{Error, Linear, Loader};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use glmv_kernels::{attention, rope};
+use glmv_kernels::{attention, attention_paged, rope};
 
 /// HF `Glm4vTextAttention` / `Glm4vMoeTextAttention` weights.
 #[derive(Module, Debug)]
@@ -40,7 +40,7 @@ impl Attention {
         x: Tensor<2>,
         config: &TextConfig,
         context: &Context<'_>,
-        cache: Option<(&mut KvCache, usize)>,
+        pool: Option<(&mut KvPool, usize)>,
     ) -> Tensor<2> {
         let (batch, seq, head_dim) = (context.batch, context.seq, config.head_dim);
         let (q, kv) = (config.num_heads * head_dim, config.num_kv_heads * head_dim);
@@ -51,14 +51,19 @@ impl Attention {
         let k = turn(split(rows(q..q + kv), config.num_kv_heads));
         let q = turn(split(rows(0..q), config.num_heads));
         let q = q.reshape([batch, seq, config.num_heads, head_dim]);
-        let kv_shape = [batch, seq, config.num_kv_heads, head_dim];
-        let (k, v) = (k.reshape(kv_shape), v.reshape(kv_shape));
-        let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, k, v),
-            None => (k, v),
+        let v = split(v, config.num_kv_heads);
+        let (scale, range) = ((head_dim as f32).powf(-0.5), context.range.clone());
+        let out = match (pool, &context.paging) {
+            (Some((pool, layer)), Some(paging)) => {
+                let block = pool.block_size();
+                let store = pool.write(layer, k, v, paging.slots.clone());
+                attention_paged(q, store, paging.table.clone(), range, scale, block)
+            }
+            _ => {
+                let shape = [batch, seq, config.num_kv_heads, head_dim];
+                attention(q, k.reshape(shape), v.reshape(shape), range, scale)
+            }
         };
-        let scale = (head_dim as f32).powf(-0.5);
-        let out = attention(q, k, v, context.range.clone(), scale);
         self.o_proj
             .forward(out.reshape([batch * seq, config.num_heads * head_dim]))
     }
