@@ -1,0 +1,12 @@
+//! The reward lab: scores case files, checks them against what is expected, and attacks domains with
+//! answers of known truth. Used by `glmv reward`.
+
+pub mod cases;
+
+pub mod score;
+pub mod test;
+
+pub use cases::{Case, CaseFile, Expected, Level};
+
+pub use score::{RowScore, score};
+pub use test::{TestReport, test};
