@@ -76,7 +76,10 @@ fn letters_only(text: &str) -> Option<Choice> {
     }
     let mut letters: Vec<char> = found.iter().map(char::to_ascii_uppercase).collect();
     letters.sort_unstable();
-    letters.dedup();
+    // A letter again and again is no choice.
+    if letters.windows(2).any(|w| w[0] == w[1]) {
+        return None;
+    }
     Some(Choice {
         letters,
         upper,
@@ -196,6 +199,7 @@ mod tests {
             "face",
             "I",
             "e.g. this",
+            "A A A",
         ] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -1,11 +1,11 @@
-//! Lists of names without regard to order.
+//! Lists of names without regard to order; an item that is repeated counts as often.
 
 use super::string::fold;
 
 /// Most items of a list.
 const MAX_ITEMS: usize = 500;
 
-/// Items between commas, semicolons, line ends and spaces, folded, sorted, each once.
+/// Items between commas, semicolons, line ends and spaces, folded and sorted.
 pub fn items(text: &str) -> Option<Vec<String>> {
     let ends = |c: char| c.is_whitespace() || ",;、，；".contains(c);
     let mut items: Vec<String> = text
@@ -18,7 +18,6 @@ pub fn items(text: &str) -> Option<Vec<String>> {
         return None;
     }
     items.sort_unstable();
-    items.dedup();
     Some(items)
 }
 
@@ -37,6 +36,10 @@ mod tests {
         assert!(same("长江、黄河", "黄河,长江"));
         assert!(same("Paris; London", "london, paris"));
         assert!(!same("Paris", "Paris, London") && !same("", ""));
+        assert!(
+            !same("Paris, Paris", "Paris"),
+            "a repetition is another list"
+        );
     }
 
     proptest! {

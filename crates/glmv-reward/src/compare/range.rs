@@ -9,7 +9,8 @@ pub fn is_span(text: &str, hyphen: bool) -> bool {
     let text = text.trim();
     let text = text.strip_prefix("from ").unwrap_or(text);
     let text = text.strip_prefix('从').unwrap_or(text);
-    if text.len() > 80 {
+    // twenty-one is one number.
+    if text.len() > 80 || words::read(text).is_some() {
         return false;
     }
     SIGNS
@@ -45,7 +46,17 @@ mod tests {
             assert!(is_span(text, false), "{text}");
         }
         assert!(is_span("5-9", true) && !is_span("5-9", false));
-        for text in ["-5", "5", "", "-", "1e-5", "2020-01-02", "a-b", "中"] {
+        for text in [
+            "-5",
+            "5",
+            "",
+            "-",
+            "1e-5",
+            "2020-01-02",
+            "a-b",
+            "中",
+            "twenty-one",
+        ] {
             assert!(!is_span(text, true), "{text}");
         }
     }

@@ -97,6 +97,12 @@ impl Domain {
         })
     }
 
+    /// True where the judge grades from 0 to 1; elsewhere it says right or wrong.
+    pub fn is_graded(&self) -> bool {
+        self.prompt
+            .is_some_and(|p| p == prompts::PLACE || p == prompts::OPEN)
+    }
+
     /// The question for the judge; `None` for a domain that rules alone decide.
     ///
     /// The texts are inserted as they are; a brace in one of them is not replaced again.
