@@ -129,6 +129,11 @@ pub fn compare(answer: &str, truth: &str, fold: bool) -> Option<Ruling> {
     if answer.upper != truth.upper && !fold {
         return None;
     }
+    // Where case has a meaning, so have the later letters: F is a force.
+    let symbols = |c: &Choice| c.letters.iter().any(|l| *l > 'E');
+    if !fold && (symbols(&answer) || symbols(&truth)) {
+        return None;
+    }
     Some(if answer.letters == truth.letters {
         Ruling::right("the same choice")
     } else if answer.letters.len() > truth.letters.len() {
@@ -186,6 +191,7 @@ mod tests {
             None,
             "alleles and variables have a case"
         );
+        assert_eq!(compare("F", "G", false), None, "symbols of physics");
         for text in [
             "cat",
             "bad",

@@ -3,7 +3,7 @@
 //! Constants are compared as numbers, exactly while they are rational. Expressions with symbols are
 //! evaluated at fixed pseudo-random points: equal at all of them means equal.
 
-use super::number::Tolerance;
+use super::number::{Tolerance, narrow};
 use crate::math::parse::{Parsed, parse};
 use crate::math::{Bracket, Expr, Form, Value, at_point, constant};
 
@@ -41,6 +41,7 @@ const MIN_POINTS: usize = 3;
 
 /// Compares two texts as mathematics; `None` if one of them is none.
 pub fn compare(answer: &str, truth: &str, tolerance: Tolerance) -> Option<Same> {
+    let (answer, truth) = (&narrow(answer), &narrow(truth));
     let (a, t) = (parse(answer, true)?, parse(truth, true)?);
     let same = whole(&a, &t, tolerance);
     if same != Same::Yes

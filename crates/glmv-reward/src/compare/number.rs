@@ -1,6 +1,7 @@
 //! Numbers: decimals, scientific notation, percent, thousands separators, fractions.
 
 use crate::math::{self, Expr, Form, Value};
+use std::borrow::Cow;
 
 /// A number as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,8 +45,29 @@ impl Tolerance {
     }
 }
 
+/// Full-width signs as ASCII; the text itself where it has none.
+pub fn narrow(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || !text.contains(|c| ('\u{ff01}'..='\u{ff5e}').contains(&c)) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(super::string::half_width).collect())
+}
+
+/// Reads a number with a decimal comma, `3,14` or `1.000,5`, which looks like a list elsewhere.
+pub fn decimal_comma(text: &str) -> Option<Number> {
+    let (whole, fraction) = text.trim().split_once(',')?;
+    let digits = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
+    let groups = whole
+        .trim_start_matches(['-', '+'])
+        .split('.')
+        .skip(1)
+        .all(|g| g.len() == 3);
+    (digits && groups).then(|| decimal(&format!("{}.{fraction}", whole.replace('.', ""))))?
+}
+
 /// Reads a plain decimal: sign, digits, groups of three, point, exponent, percent sign.
 pub fn decimal(text: &str) -> Option<Number> {
+    let text = narrow(text);
     let text = text.trim();
     let (body, percent) = match text.strip_suffix(['%', '％']) {
         Some(body) => (body.strip_suffix('\\').unwrap_or(body).trim_end(), true),
@@ -106,7 +128,7 @@ pub fn read(text: &str) -> Option<Number> {
     if !text.contains(|c: char| c.is_ascii_digit()) && text.chars().count() > 24 {
         return None;
     }
-    let Form::Expr(expr) = math::parse(text, true)?.form else {
+    let Form::Expr(expr) = math::parse(&narrow(text), true)?.form else {
         return None;
     };
     let value = math::constant(&expr)?;
@@ -147,6 +169,7 @@ mod tests {
             ("42", 42.0),
             (" 42.0 ", 42.0),
             ("+7", 7.0),
+            ("７２", 72.0),
             ("-3.5", -3.5),
             ("−3.5", -3.5),
             ("1,000", 1000.0),
@@ -182,6 +205,19 @@ mod tests {
         ] {
             assert_eq!(value(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_decimal_comma_is_read_on_request() {
+        let value = |text| decimal_comma(text).map(|n| n.value.to_f64());
+        assert_eq!(
+            (value("3,14"), value("-1.000,5")),
+            (Some(3.14), Some(-1000.5))
+        );
+        assert_eq!(
+            (value("3, 14"), value("3,1,4"), value("3")),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -98,9 +98,10 @@ impl Step {
             Self::Identical => accept(answer == truth, "the same text"),
             Self::Empty => empty(answer, truth),
             Self::Choice { fold } => Ok(choice::compare(answer, truth, fold)),
-            Self::Hedge { spans, commas } => {
-                Ok(hedge::reason(answer, truth, spans, commas).map(Ruling::wrong))
-            }
+            Self::Hedge { spans, commas } => Ok(match decimal_comma(answer, truth, relative) {
+                true => Some(Ruling::undecided("a decimal comma: a model must be asked")),
+                false => hedge::reason(answer, truth, spans, commas).map(Ruling::wrong),
+            }),
             Self::Units => Ok(quantity::compare(answer, truth, relative).map(
                 |units| match units {
                     Units::Same => Ruling::right("the same number and unit"),
@@ -186,9 +187,21 @@ fn math(answer: &str, truth: &str, params: &Params, symbolic: bool, mixed: bool)
     match same {
         Same::Yes => Some(Ruling::right("the same value")),
         Same::No => Some(Ruling::wrong("another value")),
+        Same::NoSymbolic if has_unit(answer) || has_unit(truth) => None,
         Same::NoSymbolic if symbolic => Some(Ruling::wrong("another expression")),
         Same::NoSymbolic | Same::Unknown => None,
     }
+}
+
+/// True for a number with a unit other than percent and degree.
+fn has_unit(text: &str) -> bool {
+    quantity::read(text).is_some_and(|q| !matches!(q.unit.as_str(), "%" | "°"))
+}
+
+/// True where `3,14` is meant for `3.14`.
+fn decimal_comma(answer: &str, truth: &str, tolerance: Tolerance) -> bool {
+    matches!((number::decimal_comma(answer), number::read(truth)),
+        (Some(a), Some(t)) if tolerance.holds(a.value, t.value))
 }
 
 fn numbers(answer: &str, truth: &str, tolerance: Tolerance) -> Option<Ruling> {

@@ -116,6 +116,9 @@ fn domains_differ_where_they_should() {
         Some(0.0),
         "upstream's tolerance of 0.9 took this"
     );
+    assert_eq!(score("spatial", "5 m", "5"), None);
+    assert_eq!(score("math", "3,14", "3.14"), None);
+    assert_eq!(score("math", "３", "3"), Some(1.0));
     assert_eq!(score("vqa", "e-mail", "email"), None);
     assert_eq!(score("vqa", "B. red", "B"), Some(1.0));
     assert_eq!(

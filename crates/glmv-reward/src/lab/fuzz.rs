@@ -69,6 +69,11 @@ impl FuzzReport {
         share(self.right.accepted, self.right.made)
     }
 
+    /// True for a precision of at least 99 % and a recall of at least 95 %.
+    pub fn is_good(&self) -> bool {
+        self.precision() >= 0.99 && self.recall() >= 0.95
+    }
+
     /// Share of accepted answers among the wrong ones.
     pub fn accepted_wrong_rate(&self) -> f64 {
         1.0 - share(self.wrong.made - self.wrong.accepted, self.wrong.made)
@@ -200,10 +205,7 @@ mod tests {
                 100.0 * report.recall(),
                 100.0 * share(report.wrong.asked, report.wrong.made)
             );
-            assert!(
-                report.precision() >= 0.99 && report.recall() >= 0.95,
-                "{report}"
-            );
+            assert!(report.is_good(), "{report}");
         }
     }
 

@@ -11,7 +11,7 @@ pub fn isolated<'a>(first: &'a Expr, links: &'a [(Relation, Expr)]) -> Option<(&
     if links.iter().any(|(sign, _)| *sign != Relation::Equal) {
         return None;
     }
-    let (_, last) = links.last()?;
+    let ((_, last), between) = links.split_last()?;
     let (name, value) = match (first, last) {
         (Expr::Sym(name), value) => (name, value),
         (value, Expr::Sym(name)) if links.len() == 1 => (name, value),
@@ -22,7 +22,8 @@ pub fn isolated<'a>(first: &'a Expr, links: &'a [(Relation, Expr)]) -> Option<(&
         },
         _ => return None,
     };
-    (!value.symbol_set().contains(&name.as_str())).then_some((name, value))
+    let free = |e: &Expr| !e.symbol_set().contains(&name.as_str());
+    (free(value) && between.iter().all(|(_, e)| free(e))).then_some((name, value))
 }
 
 /// Compares two chains of relations.
