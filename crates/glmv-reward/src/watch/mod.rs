@@ -52,6 +52,7 @@ mod domain;
 mod error;
 mod record;
 mod series;
+mod threshold;
 mod trend;
 
 pub use answers::TypicalAnswer;

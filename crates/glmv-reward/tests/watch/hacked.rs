@@ -68,8 +68,12 @@ fn a_hack_under_correlated_noise_and_rare_held_out_values() {
 
 #[test]
 fn the_hack_is_named() {
+    let style = Style {
+        samples: 8,
+        ..PLAIN
+    };
     for seed in 0..SEEDS {
-        let report = watch(&log(seed, PLAIN, |step| hacked(step, -0.001)));
+        let report = watch(&log(seed, style, |step| hacked(step, -0.001)));
         let alarm = report.alarms.iter().find(|a| a.signal == Signal::HeldOut);
         let answers = &alarm.expect("an alarm").answers;
         assert_eq!(

@@ -62,6 +62,8 @@ pub struct Style {
     /// Steps between two held-out values.
     pub held_out_every: u64,
     pub steps: u64,
+    /// Sample answers per step.
+    pub samples: usize,
 }
 
 pub const PLAIN: Style = Style {
@@ -69,9 +71,10 @@ pub const PLAIN: Style = Style {
     noise: 1.0,
     held_out_every: 1,
     steps: 400,
+    samples: 0,
 };
 
-/// The log of domain `counting`, with eight sample answers per step.
+/// The log of domain `counting`.
 pub fn log(seed: u64, style: Style, truth: impl Fn(u64) -> Truth) -> String {
     let mut noise = Noise::new(seed);
     let mut carried = [0.0; 6];
@@ -90,7 +93,7 @@ pub fn log(seed: u64, style: Style, truth: impl Fn(u64) -> Truth) -> String {
             "repetition_rate": share(truth.repetition + 0.004 * e[3]),
             "format_rate": share(truth.format + 0.01 * e[4]),
             "entropy": truth.entropy * (0.03 * e[5]).exp(),
-            "samples": (0..8).map(|_| answer(&mut noise, &truth)).collect::<Vec<_>>(),
+            "samples": (0..style.samples).map(|_| answer(&mut noise, &truth)).collect::<Vec<_>>(),
         });
         if step % style.held_out_every == 0 {
             domain["held_out_accuracy"] = json!(share(truth.held_out + 0.02 * e[1]));
