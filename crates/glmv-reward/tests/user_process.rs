@@ -309,7 +309,6 @@ fn no_process_is_left_behind() {
 }
 
 #[test]
-#[ignore = "needs python3 in the path"]
 fn the_python_example_speaks_the_protocol() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/user_reward.py");
     let reward = start(|c| c.command = vec!["python3".to_owned(), script.to_owned()]);
