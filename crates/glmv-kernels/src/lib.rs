@@ -23,12 +23,14 @@
 mod attention;
 mod autodiff;
 mod backend;
+mod counts;
 pub mod device;
 mod elementwise;
 mod flex;
 mod gather;
 mod launch;
 mod linear;
+mod memory;
 mod moe;
 mod moe_cube;
 mod norm;
@@ -37,6 +39,7 @@ mod route;
 pub mod selftest;
 
 pub use attention::{attention, attention_reference};
+pub use counts::{Counts, Watch, counts};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
 #[doc(hidden)]

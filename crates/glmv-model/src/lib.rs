@@ -15,11 +15,13 @@ mod loader;
 mod model;
 mod multimodal;
 mod piece;
+pub mod plan;
 mod probe;
 mod projector;
 mod random;
 pub mod schema;
 mod vision;
+mod warm_up;
 mod writer;
 
 pub use checkpoint::{Checkpoint, Stored};

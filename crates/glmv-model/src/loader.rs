@@ -263,16 +263,18 @@ impl<'a> Loader<'a> {
         name: &str,
     ) -> Result<Tensor<D>, Error> {
         let bytes = (values.len() * precision.bytes()) as u64;
-        let tensor = match precision {
-            Precision::F32 => {
-                Tensor::from_data(TensorData::new(values, shape), (self.device, DType::F32))
-            }
+        let (data, dtype) = match precision {
+            Precision::F32 => (TensorData::new(values, shape), DType::F32),
             Precision::F16 => {
                 let halves = to_half(&values, name)?;
                 drop(values);
-                Tensor::from_data(TensorData::new(halves, shape), (self.device, DType::F16))
+                (TensorData::new(halves, shape), DType::F16)
             }
         };
+        // Weights stay: each has an allocation of its own size outside the pages of activations.
+        let device = self.device;
+        let tensor = device
+            .memory_persistent_allocations(data, |data| Tensor::from_data(data, (device, dtype)));
         // Bounds what the host holds for the device: without a wait the queue keeps every copy.
         self.pending.set(self.pending.get() + bytes);
         if self.pending.get() > IN_FLIGHT {

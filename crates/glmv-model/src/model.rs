@@ -97,8 +97,16 @@ impl Glm4v {
 
     /// An empty cache with room for `capacity` tokens per row.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
-        let layers = self.config.text.num_layers;
-        KvCache::new(layers, capacity, self.precision, &self.device())
+        let (layers, device) = (self.config.text.num_layers, self.device());
+        // Gives back what former caches of other sizes held.
+        device.memory_cleanup();
+        KvCache::new(layers, capacity, self.precision, &device)
+    }
+
+    /// Drops cached tables; the next pass makes them anew.
+    pub(crate) fn forget_tables(&self) {
+        let cached = self.rope.0.lock();
+        *cached.unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
     }
 
     /// Runs one pass and returns the final hidden states of every position.

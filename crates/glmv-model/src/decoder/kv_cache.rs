@@ -1,7 +1,7 @@
 //! Keys and values of the tokens seen so far, one pair of tensors per layer, grown by doubling.
 
 use crate::Precision;
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{DType, Device, Tensor, s};
 
 /// KV cache of one batch: per layer `[batch, capacity, kv_heads, head_dim]` for keys and values.
 #[derive(Debug)]
@@ -36,6 +36,11 @@ impl KvCache {
         self.len == 0
     }
 
+    /// Forgets the tokens behind the first `len`, in every row; their memory stays.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Bytes of all keys and values on the device.
     pub fn bytes(&self) -> usize {
         let used = self.layers.iter().flatten();
@@ -65,7 +70,7 @@ impl KvCache {
         let (mut keys, mut values) = match self.layers[layer].take() {
             Some((keys, values)) if keys.dims()[1] == self.capacity => (keys, values),
             Some((keys, values)) => {
-                let room = || Tensor::<4>::zeros(shape, (&self.device, dtype));
+                let room = || room(shape, dtype, &self.device);
                 let old = keys.dims()[1];
                 let all = s![.., 0..old];
                 (
@@ -74,7 +79,7 @@ impl KvCache {
                 )
             }
             None => {
-                let room = || Tensor::<4>::zeros(shape, (&self.device, dtype));
+                let room = || room(shape, dtype, &self.device);
                 (room(), room())
             }
         };
@@ -89,4 +94,10 @@ impl KvCache {
     pub(crate) fn advance(&mut self, seq: usize) {
         self.len += seq;
     }
+}
+
+/// Empty keys or values. They outlive every pass, so they have an allocation of their own size: on
+/// the pages of the activations each would take most of a page.
+fn room(shape: [usize; 4], dtype: DType, device: &Device) -> Tensor<4> {
+    device.memory_persistent_allocations(shape, |shape| Tensor::zeros(shape, (device, dtype)))
 }
