@@ -34,6 +34,7 @@ mod memory;
 mod moe;
 mod moe_cube;
 mod norm;
+mod queue_log;
 mod rope;
 mod route;
 pub mod selftest;
@@ -51,5 +52,6 @@ pub use norm::{
     add_rms_norm, add_rms_norm_reference, rms_norm, rms_norm_add, rms_norm_add_reference,
     rms_norm_reference,
 };
+pub use queue_log::{QueueCounts, QueueLog};
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
 pub use route::{Op, Route, route, route_with_reason};

@@ -5,8 +5,8 @@ use super::subject::{Picture, Rows};
 use crate::args::BenchArgs;
 use crate::fit;
 use crate::session::Loaded;
-use glmv_kernels::counts;
 use glmv_kernels::device::{Info, Memory, memory};
+use glmv_kernels::{QueueLog, counts};
 use glmv_model::plan::{Plan, Section, Settings, WeightPart};
 use glmv_model::{Config, Glm4v};
 use std::time::Instant;
@@ -86,11 +86,20 @@ fn plan_of(model: &Glm4v, info: &Info, prompt: usize) -> Plan {
 }
 
 fn launches(model: &Glm4v, prompt: usize, plan: &Plan) -> anyhow::Result<Work> {
-    let mut rows = Rows::new(model, 1, prompt, SHORT_DECODE);
+    let mut rows = Rows::new(model, 1, prompt, 2 * SHORT_DECODE);
     let (done, prefill) = counts(|| rows.prefill());
     done?;
-    let (done, decode) = counts(|| (0..SHORT_DECODE).try_for_each(|_| rows.step()));
+    let mut steps_of = || (0..SHORT_DECODE).try_for_each(|_| rows.step());
+    let (done, decode) = counts(&mut steps_of);
     done?;
+    let queue = match QueueLog::install() {
+        Some(log) => {
+            let (done, queue) = log.counts(&model.device(), &mut steps_of)?;
+            done?;
+            Some(queue)
+        }
+        None => None,
+    };
     let steps = SHORT_DECODE as f64;
     Ok(Work {
         steps: SHORT_DECODE,
@@ -100,6 +109,7 @@ fn launches(model: &Glm4v, prompt: usize, plan: &Plan) -> anyhow::Result<Work> {
         weight_bytes_per_token: touched(model.config(), plan),
         decode,
         prefill,
+        queue,
     })
 }
 

@@ -1,8 +1,8 @@
 //! What `glmv bench` prints: Markdown for people, one JSON object for programs.
 
 use crate::fit::bytes;
-use glmv_kernels::Counts;
 use glmv_kernels::device::{Info, Memory};
+use glmv_kernels::{Counts, QueueCounts};
 use serde::Serialize;
 
 /// Median, least and greatest of some repetitions.
@@ -68,6 +68,8 @@ pub struct Work {
     pub layers: usize,
     pub decode: Counts,
     pub prefill: Counts,
+    /// What wgpu recorded for as many decode steps; the copies to staging buffers are its own.
+    pub queue: Option<QueueCounts>,
     pub dispatches_per_token: f64,
     pub bytes_read_per_token: f64,
     /// Weights that one token of one sequence touches.
@@ -162,6 +164,17 @@ impl Report {
             bytes(w.weight_bytes_per_token),
             w.prefill.dispatches
         );
+        if let Some(q) = &w.queue {
+            let per = |n: u64| n as f64 / w.steps as f64;
+            text += &format!(
+                "| dispatches that wgpu recorded | {:.1} |\n| submissions | {:.1} |\n| uploads | \
+                 {:.1} |\n| copies to staging buffers | {:.1} |\n",
+                per(q.dispatches),
+                per(q.submits),
+                per(q.writes),
+                per(q.copies)
+            );
+        }
         text += "\n| kernel | per token |\n|---|---:|\n";
         let mut kernels: Vec<(&String, &u64)> = w.decode.kernels.iter().collect();
         kernels.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
