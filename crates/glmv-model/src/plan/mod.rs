@@ -167,8 +167,8 @@ pub struct Plan {
     pub too_large: Option<Sharded>,
 }
 
-/// What the runtime keeps for launches: up to 512 descriptions in pages of 32 KiB.
-const LAUNCH_DESCRIPTIONS: u64 = 512 * (32 << 10);
+/// What the runtime keeps for launches: up to 512 descriptions, measured at 1 to 2 KiB each.
+const LAUNCH_DESCRIPTIONS: u64 = 512 * (2 << 10);
 /// Decode steps replayed: enough for pages to settle.
 const DECODE_STEPS: usize = 2;
 
@@ -236,6 +236,8 @@ impl Plan {
             self.add(Section::Workspace, "unused parts of pages", "-", unused);
             let launches = LAUNCH_DESCRIPTIONS;
             self.add(Section::Workspace, "launch descriptions", "-", launches);
+            let staged = batch * config.text.vocab_size as u64 * 4;
+            self.add(Section::Workspace, "staging of logits", "-", staged);
         }
         let (bytes, what) = replay.arena().largest();
         if bytes > buffers.limit {
