@@ -16,11 +16,12 @@
 //!
 //! Common to all kernels: entry point `main`; bindings `@group(0)`, tensors first and `read_write`
 //! (tensors share buffers), then `info: array<u32>` of sizes and scalars, floats as their bits; at
-//! most eight bindings and 16 KiB of workgroup memory; no subgroup operations or atomics;
+//! most eleven bindings and 16 KiB of workgroup memory; no subgroup operations or atomics;
 //! activations are f32, weights f32 or f16, sums f32; workgroups are counted
 //! `workgroup_id.x + workgroup_id.y * num_workgroups.x`, so that a launch may fold a long grid.
 
 mod dense;
+mod few;
 pub mod moe;
 
 use std::fmt::Write as _;
@@ -158,7 +159,10 @@ fn param_of(line: &'static str) -> Option<(&'static str, Param)> {
 
 /// Every kernel.
 pub fn all() -> impl Iterator<Item = &'static Shader> {
-    dense::SHADERS.iter().chain(moe::SHADERS)
+    dense::SHADERS
+        .iter()
+        .chain(few::SHADERS)
+        .chain(moe::SHADERS)
 }
 
 /// The kernel of that name.

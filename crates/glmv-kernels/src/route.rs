@@ -13,23 +13,28 @@ pub enum Op {
     PosEmbed,
     Splice,
     Linear,
+    KvWrite,
     Attention,
     MoeRouter,
     MoeExperts,
+    /// The fused launches of decoding.
+    Fused,
 }
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 9] = [
+    pub const ALL: [Op; 10] = [
         Op::PosEmbed,
         Op::Splice,
         Op::RmsNorm,
         Op::Linear,
         Op::Rope,
+        Op::KvWrite,
         Op::Attention,
         Op::SwiGlu,
         Op::MoeRouter,
         Op::MoeExperts,
+        Op::Fused,
     ];
 
     /// Name in `GLMV_KERNELS`, in `glmv doctor` and in reports.
@@ -41,9 +46,11 @@ impl Op {
             Op::PosEmbed => "pos_embed",
             Op::Splice => "splice",
             Op::Linear => "linear",
+            Op::KvWrite => "kv_write",
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",
+            Op::Fused => "fused",
         }
     }
 
