@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glmv_engine::{Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
+use glmv_model::LoadOptions;
 use glmv_model::plan::{CacheFormat, WeightFormat};
 use std::path::PathBuf;
 
@@ -76,6 +77,18 @@ pub struct DeviceArgs {
     /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
     #[arg(long, value_name = "BYTES", value_parser = byte_count)]
     pub memory: Option<u64>,
+    /// Keep the experts of this many last layers in host memory and run them there.
+    #[arg(long, value_name = "LAYERS", default_value_t = 0)]
+    pub experts_on_host: usize,
+}
+
+impl From<&DeviceArgs> for LoadOptions {
+    fn from(args: &DeviceArgs) -> Self {
+        LoadOptions {
+            precision: args.dtype.into(),
+            experts_on_host: args.experts_on_host,
+        }
+    }
 }
 
 /// Bytes as a number, or a number with a unit.

@@ -3,9 +3,8 @@
 
 use glmv_kernels::device::{Capacity, Info};
 use glmv_model::plan::{Advice, BufferRules, Plan, Section, Settings};
-use glmv_model::{Config, Precision};
+use glmv_model::{Config, LoadOptions};
 use serde::Serialize;
-use std::path::Path;
 
 /// A plan with the device's memory beside it.
 #[derive(Debug, Serialize)]
@@ -125,35 +124,34 @@ const LEAST_CTX: usize = 1024;
 /// Prefill pass of the same.
 const LEAST_CHUNK: usize = 128;
 
-/// Fails if not even a short conversation with the checkpoint in `dir` fits the device. A folder
-/// whose configuration cannot be read passes: the loader says what is wrong with it.
+/// Fails if not even a short conversation with a model of `config` fits the device.
 pub fn refuse(
-    dir: &Path,
-    info: &Info,
-    precision: Precision,
-    memory: Option<u64>,
-) -> anyhow::Result<()> {
-    match Config::from_dir(dir) {
-        Ok(config) => refuse_config(&config, info, precision, memory),
-        Err(_) => Ok(()),
-    }
-}
-
-/// As [`refuse`], for a configuration.
-pub fn refuse_config(
     config: &Config,
     info: &Info,
-    precision: Precision,
+    options: LoadOptions,
     memory: Option<u64>,
 ) -> anyhow::Result<()> {
     let ctx = LEAST_CTX.min(config.text.max_position_embeddings);
-    let mut settings = Settings::new(precision.into(), ctx, buffers(info));
+    let mut settings = Settings::new(options.precision.into(), ctx, buffers(info));
     settings.vision = settings.weights;
     settings.chunk = LEAST_CHUNK;
+    settings.experts_on_host = options.experts_on_host;
     match Fit::new(config, &settings, capacity(info, memory)).refusal() {
         Some(reason) => anyhow::bail!(reason),
         None => Ok(()),
     }
+}
+
+/// Fails if `config` has fewer layers with experts than `asked`.
+pub fn check_expert_layers(config: &Config, asked: usize) -> anyhow::Result<()> {
+    let text = &config.text;
+    let layers = text.moe.as_ref().map_or(0, |m| {
+        text.num_layers.saturating_sub(m.first_k_dense_replace)
+    });
+    if asked > layers {
+        anyhow::bail!("--experts-on-host {asked}: the model has {layers} layers with experts");
+    }
+    Ok(())
 }
 
 /// A size for people.

@@ -6,7 +6,7 @@ use crate::fit;
 use anyhow::Context;
 use glmv_engine::{Engine, Precision};
 use glmv_kernels::device::{Choice, Info, Selected, select};
-use glmv_model::{Checkpoint, Config, Glm4v, Loader};
+use glmv_model::{Checkpoint, Config, Glm4v, LoadOptions, Loader};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,12 +34,16 @@ const WARM_CHUNK: usize = 256;
 /// Loads the checkpoint folder `dir`, with a bar on stderr unless `quiet` or not a terminal.
 pub fn load(dir: &Path, args: &DeviceArgs, quiet: bool) -> anyhow::Result<Session> {
     let start = Instant::now();
-    let precision = args.dtype.into();
+    let options = LoadOptions::from(args);
     let selected = open(args.device.into())?;
-    check_precision(&selected, precision)?;
-    fit::refuse(dir, &selected.info, precision, args.memory)?;
+    check_precision(&selected, options.precision)?;
+    // A folder that cannot be read is left to the loader, which says what is wrong with it.
+    if let Ok(config) = Config::from_dir(dir) {
+        check_experts(&selected, &config, options)?;
+        fit::refuse(&config, &selected.info, options, args.memory)?;
+    }
     let engine = with_bar(quiet, |progress| {
-        Engine::load(dir, &selected.device, precision, progress)
+        Engine::load(dir, &selected.device, options, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     note_skipped(&engine.skipped);
@@ -77,21 +81,26 @@ pub fn load_model(
     quiet: bool,
 ) -> anyhow::Result<Loaded> {
     let start = Instant::now();
-    let precision = args.dtype.into();
+    let options = LoadOptions::from(args);
     let selected = open(args.device.into())?;
-    check_precision(&selected, precision)?;
+    check_precision(&selected, options.precision)?;
     let (path, config) = match source {
         Source::Folder(dir) => (*dir, Config::from_dir(dir)?),
         Source::Random(path, config) => (*path, config.as_ref().clone()),
     };
-    fit::refuse_config(&config, &selected.info, precision, args.memory)?;
+    check_experts(&selected, &config, options)?;
+    fit::refuse(&config, &selected.info, options, args.memory)?;
     let (model, skipped) = with_bar(quiet, |progress| {
         let checkpoint = match source {
             Source::Folder(dir) => Checkpoint::open(dir)?,
             Source::Random(_, config) => Checkpoint::random(config, 0),
         };
-        let loader = Loader::new(&checkpoint, &selected.device, precision, progress);
-        Glm4v::from_loader(config, &loader)
+        let loader = Loader::new(&checkpoint, &selected.device, options.precision, progress);
+        let first = config
+            .text
+            .num_layers
+            .saturating_sub(options.experts_on_host);
+        Glm4v::from_loader(config, &loader.with_experts_on_host(first))
             .with_context(|| format!("cannot load {}", path.display()))
     })?;
     note_skipped(&skipped);
@@ -137,6 +146,17 @@ fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<
         );
     }
     Ok(())
+}
+
+fn check_experts(selected: &Selected, config: &Config, options: LoadOptions) -> anyhow::Result<()> {
+    let asked = options.experts_on_host;
+    if asked == 0 {
+        return Ok(());
+    }
+    if selected.info.backend == "cpu" {
+        anyhow::bail!("--experts-on-host: on the CPU device all weights are in host memory");
+    }
+    fit::check_expert_layers(config, asked)
 }
 
 fn with_bar<T>(

@@ -347,11 +347,14 @@ pub fn check() -> Result<(), Error> {
 /// # Errors
 /// [`Error::Read`] for a failed kernel or allocation, [`Error::Runner`] after a runner panic.
 pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
+    let on_device = kind(&tensor.device()) != Kind::Flex;
     let data = tensor.try_into_data().map_err(|error| Error::Read {
         reason: format!("{error:?}"),
     })?;
     check()?;
-    note_read(data.bytes().len());
+    if on_device {
+        note_read(data.bytes().len());
+    }
     Ok(data.iter::<f32>().collect())
 }
 
@@ -360,11 +363,14 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
 /// # Errors
 /// As [`read`].
 pub fn read_int<const D: usize>(tensor: Tensor<D, Int>) -> Result<Vec<i64>, Error> {
+    let on_device = kind(&tensor.device()) != Kind::Flex;
     let data = tensor.try_into_data().map_err(|error| Error::Read {
         reason: format!("{error:?}"),
     })?;
     check()?;
-    note_read(data.bytes().len());
+    if on_device {
+        note_read(data.bytes().len());
+    }
     Ok(data.iter::<i64>().collect())
 }
 

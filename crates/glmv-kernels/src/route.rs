@@ -23,7 +23,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 10] = [
+    pub const ALL: [Op; 11] = [
         Op::PosEmbed,
         Op::Splice,
         Op::RmsNorm,

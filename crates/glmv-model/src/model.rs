@@ -6,7 +6,8 @@ use crate::inputs::{Batch, Features, Pixels, Sequences, ranges, sources};
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
-    Checkpoint, Decoder, Error, KvCache, Linear, Loader, Precision, Probe, Progress, VisionTower,
+    Checkpoint, Decoder, Error, KvCache, Linear, LoadOptions, Loader, Precision, Probe, Progress,
+    VisionTower,
 };
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
@@ -37,7 +38,7 @@ pub struct Glm4v {
 struct RopeCache(Arc<Mutex<Option<(bool, RopeTable)>>>);
 
 impl Glm4v {
-    /// Loads a checkpoint folder onto `device`, matrices in `precision`. Returns the model and the
+    /// Loads a checkpoint folder onto `device` as `options` say. Returns the model and the
     /// names of tensors that were skipped (multi-token-prediction layers).
     ///
     /// # Errors
@@ -45,15 +46,18 @@ impl Glm4v {
     pub fn load(
         dir: &Path,
         device: &Device,
-        precision: Precision,
+        options: impl Into<LoadOptions>,
         progress: Progress<'_>,
     ) -> Result<(Self, Vec<String>), Error> {
         let config = Config::from_dir(dir)?;
         let checkpoint = Checkpoint::open(dir)?;
-        Self::from_loader(
-            config,
-            &Loader::new(&checkpoint, device, precision, progress),
-        )
+        let options = options.into();
+        let loader = Loader::new(&checkpoint, device, options.precision, progress);
+        let first = config
+            .text
+            .num_layers
+            .saturating_sub(options.experts_on_host);
+        Self::from_loader(config, &loader.with_experts_on_host(first))
     }
 
     /// Loads the model of `config` through a prepared loader; see [`Glm4v::load`].
@@ -174,7 +178,7 @@ impl Glm4v {
         };
         let hidden = self
             .language_model
-            .forward(x, &context, cache.as_deref_mut(), probe);
+            .forward(x, &context, cache.as_deref_mut(), probe)?;
         if let Some(cache) = cache {
             cache.advance(sequences.seq);
         }

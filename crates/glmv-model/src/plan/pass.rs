@@ -59,8 +59,8 @@ impl<'a> Replay<'a> {
         let v = &self.config.vision;
         let (n, d, out) = (patches, v.hidden_size as u64, v.out_hidden_size as u64);
         let pixels = self.take("pixels", n * v.patch_len() as u64);
-        // Positions, ranges, taps and weights of the position table.
-        let layout = self.take("vision layout", n * 36);
+        // Positions, ranges, and the position table's taps and weights.
+        let layout = [2, 2, 16, 16].map(|width| self.take("vision layout", n * width));
         let mut x = self.take("patch embedding", n * d);
         self.free([pixels]);
         for _ in 0..2 {
@@ -72,7 +72,8 @@ impl<'a> Replay<'a> {
             x = self.vision_block(x, [n, d, out]);
         }
         let y = self.take("vision norm", n * d);
-        self.free([x, layout]);
+        self.free([x]);
+        self.free(layout);
         self.features = Some(self.projector(y, n / 4, out));
     }
 
@@ -140,20 +141,13 @@ impl<'a> Replay<'a> {
             x = spliced;
         }
         for layer in 0..t.num_layers {
-            let (sum, normed) = self.attention_half(x, pass);
+            x = self.attention(x, pass);
             let moe = t.moe.as_ref().filter(|m| layer >= m.first_k_dense_replace);
             let y = match moe {
-                Some(moe) => self.experts(normed, n, moe),
-                None => self.dense(normed, n),
+                Some(moe) => self.experts(n, moe),
+                None => self.dense(n),
             };
-            x = if t.moe.is_none() {
-                let x = self.take("residual", n * h);
-                self.free([sum, y]);
-                x
-            } else {
-                self.free([y]); // added in place
-                sum
-            };
+            x = self.residual(x, y, n);
         }
         let normed = self.take("final norm", n * h);
         self.free([x, inputs]);
@@ -163,8 +157,19 @@ impl<'a> Replay<'a> {
         self.free([rows, logits]);
     }
 
-    /// Norm, attention and residual; the residual and its norm.
-    fn attention_half(&mut self, x: Block, pass: Pass) -> (Block, Block) {
+    /// `x` plus a sub-layer's output: in place, or normed first in the dense family.
+    fn residual(&mut self, x: Block, y: Block, n: u64) -> Block {
+        if self.config.text.moe.is_some() {
+            self.free([y]);
+            return x;
+        }
+        let sum = self.take("residual", n * self.config.text.hidden_size as u64);
+        self.free([x, y]);
+        sum
+    }
+
+    /// Norm, attention and residual.
+    fn attention(&mut self, x: Block, pass: Pass) -> Block {
         let t = &self.config.text;
         let (n, h) = (pass.tokens(), t.hidden_size as u64);
         let kv = (t.num_kv_heads * t.head_dim) as u64;
@@ -181,13 +186,10 @@ impl<'a> Replay<'a> {
         let query = turned("queries", q);
         self.append([key, value], n * kv);
         let attended = self.take("attention", n * q);
-        self.free([query]);
+        self.free([query, normed]);
         let out = self.take("attention output", n * h);
-        self.free([attended, normed]);
-        let sum = self.take("residual", n * h);
-        let normed = self.take("norm", n * h);
-        self.free([x, out]);
-        (sum, normed)
+        self.free([attended]);
+        self.residual(x, out, n)
     }
 
     /// Puts new keys and values into the cache.
@@ -203,9 +205,10 @@ impl<'a> Replay<'a> {
         self.free(cast.unwrap_or(new));
     }
 
-    fn dense(&mut self, normed: Block, n: u64) -> Block {
+    fn dense(&mut self, n: u64) -> Block {
         let t = &self.config.text;
         let (h, width) = (t.hidden_size as u64, t.intermediate_size as u64);
+        let normed = self.take("norm", n * h);
         let gate_up = self.take("dense MLP", n * 2 * width);
         self.free([normed]);
         let act = self.take("dense MLP", n * width);
@@ -215,18 +218,23 @@ impl<'a> Replay<'a> {
         down
     }
 
-    fn experts(&mut self, normed: Block, n: u64, moe: &MoeConfig) -> Block {
+    fn experts(&mut self, n: u64, moe: &MoeConfig) -> Block {
         let h = self.config.text.hidden_size as u64;
         let experts = moe.num_experts as u64;
         let slots = n * (moe.top_k + moe.num_shared_experts) as u64;
+        let normed = self.take("norm", n * h);
         let logits = self.take("router", n * experts);
-        let chosen = self.take("router", slots * 2);
+        self.free([normed]);
+        let chosen = [(); 2].map(|()| self.take("router", slots));
         self.free([logits]);
-        let plan = self.take("expert plan", 3 * (slots + experts));
+        let normed = self.take("norm", n * h);
+        let plan = [slots, 2 * (slots + experts)].map(|len| self.take("expert plan", len));
         let act = self.take("experts", slots * moe.expert_width as u64);
         let y = self.take("experts", slots * h);
         let out = self.take("expert output", n * h);
-        self.free([act, y, plan, chosen, normed]);
+        self.free(chosen);
+        self.free(plan);
+        self.free([act, y, normed]);
         out
     }
 }

@@ -68,13 +68,7 @@ fn settings(config: &Config, info: &Info, args: &PlanArgs) -> anyhow::Result<Set
         let limit = text.max_position_embeddings;
         bail!("--ctx {} exceeds the model's context of {limit}", args.ctx);
     }
-    let moe_layers = text.moe.as_ref().map_or(0, |m| {
-        text.num_layers.saturating_sub(m.first_k_dense_replace)
-    });
-    if args.experts_on_host > moe_layers {
-        let asked = args.experts_on_host;
-        bail!("--experts-on-host {asked}: the model has {moe_layers} layers with experts");
-    }
+    fit::check_expert_layers(config, args.experts_on_host)?;
     let mut settings = Settings::new(args.dtype.into(), args.ctx, fit::buffers(info));
     if let Some(kv) = args.kv_dtype {
         settings.kv = kv.into();
