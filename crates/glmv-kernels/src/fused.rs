@@ -2,9 +2,10 @@
 //! bias, residual, SwiGLU, rotation or cache write behind them. Other sizes, devices and tracked
 //! tensors run the ops one by one.
 
-use crate::backend::KernelOps;
+use crate::backend_few::FewOps;
 use crate::moe::{moe_experts, moe_experts_reference};
 use crate::route::{Op, Route, route};
+use crate::weight::Weight;
 use crate::{linear, linear_reference, rms_norm, rms_norm_reference, swiglu, swiglu_reference};
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor};
@@ -58,24 +59,35 @@ pub(crate) enum Form {
     SwiGlu,
 }
 
-/// True where the fused kernels run: wgpu, few rows, rows of whole vectors.
-pub(crate) fn is_fused(x: &Tensor<2>, weights: &[DType]) -> bool {
-    let [rows, k] = x.dims();
-    let group = match weights.contains(&DType::F16) {
-        true => 8,
-        false => 4,
-    };
+/// True where the fused kernels run: wgpu, few rows, rows of whole words.
+pub(crate) fn is_fused<'a, const D: usize>(
+    x: &Tensor<2>,
+    mut weights: impl Iterator<Item = &'a Weight<D>>,
+) -> bool {
+    let rows = x.dims()[0];
     rows > 0
         && rows <= FEW_ROWS
-        && k.is_multiple_of(group)
-        && weights.iter().all(|t| matches!(t, DType::F32 | DType::F16))
+        && x.dims()[1].is_multiple_of(4)
+        && weights.all(in_words)
         && route(Op::Fused, &x.device()) == Route::Wgsl
+}
+
+fn in_words<const D: usize>(weight: &Weight<D>) -> bool {
+    let inner = weight.dims()[D - 1];
+    match weight {
+        Weight::Float(t) => match t.dtype() {
+            DType::F32 => inner.is_multiple_of(4),
+            DType::F16 => inner.is_multiple_of(8),
+            _ => false,
+        },
+        Weight::Quantised(_) => inner.is_multiple_of(4),
+    }
 }
 
 /// `after(norm(x) · weightᵀ)`.
 ///
 /// # Shapes
-/// `x` `[rows, in]` f32, `weight` `[n, in]` f32 or f16 → `[rows, n]`, or half as wide for SwiGLU.
+/// `x` `[rows, in]` f32, `weight` `[n, in]` f32, f16 or codes → `[rows, n]`, or half as wide for SwiGLU.
 ///
 /// # Panics
 /// If shapes disagree.
@@ -84,10 +96,11 @@ pub(crate) fn is_fused(x: &Tensor<2>, weights: &[DType]) -> bool {
 pub fn fused_linear(
     x: Tensor<2>,
     norm: Option<Norm>,
-    weight: Tensor<2>,
+    weight: impl Into<Weight<2>>,
     after: After,
 ) -> Tensor<2> {
-    if !is_fused(&x, &[weight.dtype()]) {
+    let weight = weight.into();
+    if !is_fused(&x, std::iter::once(&weight)) {
         let x = match norm {
             Some(norm) => rms_norm(x, norm.weight, norm.eps),
             None => x,
@@ -116,20 +129,22 @@ pub fn fused_linear(
         After::SwiGlu => (any(), Form::SwiGlu),
     };
     let form = LinearForm { norm: eps, after };
-    Tensor::from_dispatch(Dispatch::few_linear(
-        x.clone().into_dispatch(),
-        gamma,
-        weight.into_dispatch(),
-        extra,
-        form,
-    ))
+    let x = x.clone().into_dispatch();
+    Tensor::from_dispatch(match weight {
+        Weight::Float(w) => Dispatch::few_linear(x, gamma, w.into_dispatch(), extra, form),
+        Weight::Quantised(q) => {
+            let (codes, scales, format) = q.into_parts();
+            let (codes, scales) = (codes.into_dispatch(), scales.into_dispatch());
+            Dispatch::few_linear_codes(x, gamma, codes, scales, extra, format, form)
+        }
+    })
 }
 
 /// Definition of [`fused_linear`].
 pub fn fused_linear_reference(
     x: Tensor<2>,
     norm: Option<Norm>,
-    weight: Tensor<2>,
+    weight: impl Into<Weight<2>>,
     after: After,
 ) -> Tensor<2> {
     let x = match norm {
@@ -144,6 +159,10 @@ pub fn fused_linear_reference(
     }
 }
 
+/// Experts of one shard: gate_up `[shard, 2 * width, hidden]` and down `[shard, hidden, width]`, of
+/// one kind.
+pub type Shard = (Weight<3>, Weight<3>);
+
 /// `x + experts(norm(x))`: the second half of a mixture-of-experts layer behind the router.
 ///
 /// # Shapes
@@ -157,12 +176,17 @@ pub fn fused_experts(
     norm: Norm,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    shards: &[(Tensor<3>, Tensor<3>)],
+    shards: &[Shard],
 ) -> Tensor<2> {
-    let types: Vec<DType> = shards.iter().map(|(gate_up, _)| gate_up.dtype()).collect();
+    let stacks = || shards.iter().flat_map(|(gate_up, down)| [gate_up, down]);
+    let alike = shards.iter().all(|pair| {
+        matches!(
+            pair,
+            (Weight::Float(_), Weight::Float(_)) | (Weight::Quantised(_), Weight::Quantised(_))
+        )
+    });
     let [tokens, slots] = ids.dims();
-    let width = shards.first().map_or(0, |(_, down)| down.dims()[2]);
-    if !is_fused(&x, &types) || tokens * slots > FEW_SLOTS || !width.is_multiple_of(8) {
+    if !alike || !is_fused(&x, stacks()) || tokens * slots > FEW_SLOTS {
         let normed = rms_norm(x.clone(), norm.weight, norm.eps);
         return sum(x, shards, |gate_up, down, base| {
             moe_experts(
@@ -177,17 +201,36 @@ pub fn fused_experts(
     }
     let (mut base, mut out) = (0, x.clone());
     for (gate_up, down) in shards {
-        let experts = gate_up.dims()[0];
-        out = Tensor::from_dispatch(Dispatch::few_experts(
-            x.clone().into_dispatch(),
-            norm.weight.clone().into_dispatch(),
-            ids.clone().into_dispatch(),
-            weights.clone().into_dispatch(),
-            gate_up.clone().into_dispatch(),
-            down.clone().into_dispatch(),
-            out.into_dispatch(),
-            (norm.eps, base),
-        ));
+        let [experts, _, hidden] = gate_up.dims();
+        let x = x.clone().into_dispatch();
+        let gamma = norm.weight.clone().into_dispatch();
+        let (ids, weights) = (ids.clone().into_dispatch(), weights.clone().into_dispatch());
+        let (residual, scalars) = (out.into_dispatch(), (norm.eps, base));
+        out = Tensor::from_dispatch(match (gate_up.clone(), down.clone()) {
+            (Weight::Float(gate_up), Weight::Float(down)) => {
+                let (gate_up, down) = (gate_up.into_dispatch(), down.into_dispatch());
+                Dispatch::few_experts(x, gamma, ids, weights, gate_up, down, residual, scalars)
+            }
+            (Weight::Quantised(gate_up), Weight::Quantised(down)) => {
+                let width = down.dims()[2];
+                let (g, gs, gf) = gate_up.into_parts();
+                let (d, ds, df) = down.into_parts();
+                Dispatch::few_experts_codes(
+                    x,
+                    gamma,
+                    ids,
+                    weights,
+                    g.into_dispatch(),
+                    gs.into_dispatch(),
+                    d.into_dispatch(),
+                    ds.into_dispatch(),
+                    residual,
+                    (gf, hidden, df, width),
+                    scalars,
+                )
+            }
+            _ => unreachable!("shards of two kinds run op by op"),
+        });
         base += experts;
     }
     out
@@ -199,7 +242,7 @@ pub fn fused_experts_reference(
     norm: Norm,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    shards: &[(Tensor<3>, Tensor<3>)],
+    shards: &[Shard],
 ) -> Tensor<2> {
     let normed = rms_norm_reference(x.clone(), norm.weight, norm.eps);
     sum(x, shards, |gate_up, down, base| {
@@ -217,8 +260,8 @@ pub fn fused_experts_reference(
 /// `x` plus what `part` makes of each shard and its first expert.
 fn sum(
     x: Tensor<2>,
-    shards: &[(Tensor<3>, Tensor<3>)],
-    part: impl Fn(Tensor<3>, Tensor<3>, usize) -> Tensor<2>,
+    shards: &[Shard],
+    part: impl Fn(Weight<3>, Weight<3>, usize) -> Tensor<2>,
 ) -> Tensor<2> {
     let (mut base, mut out) = (0, x);
     for (gate_up, down) in shards {

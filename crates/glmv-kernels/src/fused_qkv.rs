@@ -1,8 +1,9 @@
 //! Attention's input for few tokens: norm, projections, rotation and cache write.
 
 use super::{Norm, is_fused};
-use crate::backend::KernelOps;
+use crate::backend_few::FewOps;
 use crate::rope::{Pairing, RopeTable, rope_reference};
+use crate::weight::Weight;
 use crate::{linear_reference, rms_norm_reference};
 use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor, s};
@@ -43,9 +44,9 @@ pub(crate) struct QkvForm {
 }
 
 /// True where [`fused_qkv`] runs: wgpu, few tokens, heads of whole pairs of pairs.
-pub fn qkv_is_fused(x: &Tensor<2>, weight: &Tensor<2>, heads: Heads, table: &RopeTable) -> bool {
+pub fn qkv_is_fused(x: &Tensor<2>, weight: &Weight<2>, heads: Heads, table: &RopeTable) -> bool {
     let even = heads.dim.is_multiple_of(4) && table.axis.dims()[0].is_multiple_of(2);
-    even && is_fused(x, &[weight.dtype()])
+    even && is_fused(x, std::iter::once(weight))
 }
 
 /// Queries of the tokens, rotated; their keys, rotated, and values are written into the cache, in
@@ -63,14 +64,14 @@ pub fn qkv_is_fused(x: &Tensor<2>, weight: &Tensor<2>, heads: Heads, table: &Rop
 pub fn fused_qkv(
     x: Tensor<2>,
     norm: Norm,
-    (weight, bias): (Tensor<2>, Option<Tensor<1>>),
+    (weight, bias): (Weight<2>, Option<Tensor<1>>),
     heads: Heads,
     (angles, pairing): (Tensor<2>, Pairing),
     cache: CacheRows,
 ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
     let [tokens, hidden] = x.dims();
     assert!(
-        is_fused(&x, &[weight.dtype()]),
+        is_fused(&x, std::iter::once(&weight)),
         "fused_qkv: {tokens} tokens of {hidden}"
     );
     assert_eq!(weight.dims(), [heads.rows(), hidden], "fused_qkv: weight");
@@ -92,17 +93,23 @@ pub fn fused_qkv(
         bias: bias.is_some(),
     };
     let bias = bias.unwrap_or_else(|| norm.weight.clone());
-    let (q, keys, values) = Dispatch::few_qkv(
-        x.into_dispatch(),
-        norm.weight.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        angles.into_dispatch(),
-        cache.keys.into_dispatch(),
-        cache.values.into_dispatch(),
-        cache.slots.into_dispatch(),
-        form,
-    );
+    let (x, gamma) = (x.into_dispatch(), norm.weight.into_dispatch());
+    let (bias, angles) = (bias.into_dispatch(), angles.into_dispatch());
+    let (keys, values) = (cache.keys.into_dispatch(), cache.values.into_dispatch());
+    let slots = cache.slots.into_dispatch();
+    let (q, keys, values) = match weight {
+        Weight::Float(w) => {
+            let w = w.into_dispatch();
+            Dispatch::few_qkv(x, gamma, w, bias, angles, keys, values, slots, form)
+        }
+        Weight::Quantised(w) => {
+            let (codes, scales, format) = w.into_parts();
+            let (codes, scales) = (codes.into_dispatch(), scales.into_dispatch());
+            Dispatch::few_qkv_codes(
+                x, gamma, codes, scales, bias, angles, keys, values, slots, format, form,
+            )
+        }
+    };
     (
         Tensor::from_dispatch(q),
         Tensor::from_dispatch(keys),
@@ -117,7 +124,7 @@ pub fn fused_qkv(
 pub fn fused_qkv_reference(
     x: Tensor<2>,
     norm: Norm,
-    (weight, bias): (Tensor<2>, Option<Tensor<1>>),
+    (weight, bias): (Weight<2>, Option<Tensor<1>>),
     heads: Heads,
     (table, positions, pairing): (&RopeTable, Tensor<2, Int>, Pairing),
 ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {

@@ -12,6 +12,7 @@ pub enum Op {
     Rope,
     PosEmbed,
     Splice,
+    Embed,
     Linear,
     KvWrite,
     Attention,
@@ -23,8 +24,9 @@ pub enum Op {
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 11] = [
+    pub const ALL: [Op; 12] = [
         Op::PosEmbed,
+        Op::Embed,
         Op::Splice,
         Op::RmsNorm,
         Op::Linear,
@@ -45,6 +47,7 @@ impl Op {
             Op::Rope => "rope",
             Op::PosEmbed => "pos_embed",
             Op::Splice => "splice",
+            Op::Embed => "embed",
             Op::Linear => "linear",
             Op::KvWrite => "kv_write",
             Op::Attention => "attention",

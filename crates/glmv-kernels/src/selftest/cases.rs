@@ -3,6 +3,7 @@
 use super::{Inputs, Outcome, difference, worst};
 use crate::*;
 use burn::tensor::Tensor;
+use glmv_quant::Format;
 
 pub(super) fn rms_norms(inputs: &Inputs) -> Outcome {
     const EPS: f32 = 1e-5;
@@ -74,13 +75,45 @@ pub(super) fn splices(inputs: &Inputs) -> Outcome {
     }))
 }
 
+/// How a weight is stored.
+const STORES: [Store; 4] = [
+    Store::Float { half: false },
+    Store::Float { half: true },
+    Store::Codes(Format::Q8),
+    Store::Codes(Format::Q4),
+];
+
+#[derive(Clone, Copy)]
+enum Store {
+    Float { half: bool },
+    Codes(Format),
+}
+
+fn weight<const D: usize>(inputs: &Inputs, dims: [usize; D], store: Store) -> Weight<D> {
+    match store {
+        Store::Float { half } => inputs.weights(dims, half).into(),
+        Store::Codes(format) => inputs.codes(dims, format).into(),
+    }
+}
+
+pub(super) fn embeds(inputs: &Inputs) -> Outcome {
+    worst(STORES.map(|store| {
+        let table = weight(inputs, [9, 72], store);
+        let ids = inputs.ints([7], |i| i * 5 % 13);
+        difference(
+            embed(table.clone(), ids.clone(), 2),
+            embed_reference(table, ids, 2),
+        )
+    }))
+}
+
 pub(super) fn linears(inputs: &Inputs) -> Outcome {
-    // One and three rows: mat-vec; nine and seventy: tiles.
-    let sizes = [(1, 64), (3, 13), (9, 100), (70, 64)];
-    let cases = sizes.iter().flat_map(|s| [(s, false), (s, true)]);
-    worst(cases.map(|(&(rows, k), half)| {
-        let (x, w) = (inputs.floats([rows, k]), inputs.weights([37, k], half));
-        let bias = half.then(|| inputs.floats([37]));
+    // One to nine rows: a weight read once for several; seventy: tiles.
+    let sizes = [(1, 64), (3, 13), (9, 104), (70, 64)];
+    let cases = sizes.iter().flat_map(|s| STORES.map(|store| (s, store)));
+    worst(cases.map(|(&(rows, k), store)| {
+        let (x, w) = (inputs.floats([rows, k]), weight(inputs, [37, k], store));
+        let bias = (rows != 3).then(|| inputs.floats([37]));
         difference(
             linear(x.clone(), w.clone(), bias.clone()),
             linear_reference(x, w, bias),
@@ -137,13 +170,13 @@ pub(super) fn experts(inputs: &Inputs) -> Outcome {
         (80, 32, 16, 2),
         (80, 13, 7, 0),
     ];
-    let cases = sizes.iter().flat_map(|s| [(s, false), (s, true)]);
-    worst(cases.map(|(&(tokens, hidden, width, base), half)| {
+    let cases = sizes.iter().flat_map(|s| STORES.map(|store| (s, store)));
+    worst(cases.map(|(&(tokens, hidden, width, base), store)| {
         let x = inputs.floats([tokens, hidden]);
         let ids = inputs.ints([tokens, 2], |i| (i / 2 * 3 + i % 2 * 5) % 8);
         let weights = inputs.floats([tokens, 2]);
-        let gate_up = inputs.weights([6, 2 * width, hidden], half);
-        let down = inputs.weights([6, hidden, width], half);
+        let gate_up = weight(inputs, [6, 2 * width, hidden], store);
+        let down = weight(inputs, [6, hidden, width], store);
         difference(
             moe_experts(
                 x.clone(),
@@ -178,7 +211,7 @@ pub(super) fn fused(inputs: &Inputs) -> Outcome {
             let weights = inputs.floats([rows, 3]);
             let gate_up = inputs.weights([8, 32, 64], half);
             let down = inputs.weights([8, 64, 16], half);
-            let (norm, shards) = (norm(), [(gate_up, down)]);
+            let (norm, shards) = (norm(), [(gate_up.into(), down.into())]);
             let (x, i, w) = (x.clone(), ids.clone(), weights.clone());
             difference(
                 fused_experts(x.clone(), norm.clone(), ids, weights, &shards),
@@ -203,7 +236,7 @@ fn queries(inputs: &Inputs, x: Tensor<2>, norm: Norm, half: bool) -> Outcome {
         dim: 16,
     };
     let tokens = x.dims()[0];
-    let weight = inputs.weights([heads.rows(), 64], half);
+    let weight = Weight::from(inputs.weights([heads.rows(), 64], half));
     let bias = Some(inputs.floats([heads.rows()]));
     let table = RopeTable::new(&[1.0, 0.3, 0.1, 0.02], &[0, 1, 2, 0], 32, &inputs.device);
     let positions = inputs.ints([3, tokens], |i| (5 * i + 3) % 31);

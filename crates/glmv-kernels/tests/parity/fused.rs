@@ -3,6 +3,7 @@
 use crate::support::{Path, Source, View, check, devices, finish, read, reject};
 use burn::tensor::{Int, Tensor};
 use glmv_kernels::*;
+use glmv_quant::Format;
 
 const TOLERANCE: f32 = 2e-5;
 const EPS: f32 = 1e-5;
@@ -19,11 +20,11 @@ fn products(
     source: &mut Source,
     path: Path,
     [rows, k, n]: [usize; 3],
-    half: bool,
+    kind: Kind,
 ) -> Vec<Vec<f32>> {
     let x = source.floats([rows, k]);
     let norm = norm(source, k);
-    let weight = source.weights([2 * n, k], half);
+    let weight = weight(source, [2 * n, k], kind);
     let (bias, residual) = (source.floats([2 * n]), source.floats([rows, 2 * n]));
     let forms = [
         (None, After::Nothing),
@@ -56,18 +57,18 @@ fn fused_linear_matches_its_twin() {
         (3, 1544, 70),
         (4, 13, 6),
     ] {
-        for half in [false, true] {
+        for kind in KINDS {
             for view in View::ALL {
-                let name = format!("{rows}x{k} {n} f16 {half}");
+                let name = format!("{rows}x{k} {n} {kind:?}");
                 check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                    products(s, p, [rows, k, n], half)
+                    products(s, p, [rows, k, n], kind)
                 });
             }
         }
     }
     for input in [0, 1, 2, 3, 4] {
         reject(Op::Fused, input, TOLERANCE, |s, p| {
-            products(s, p, [3, 64, 8], false)
+            products(s, p, [3, 64, 8], Kind::F32)
         });
     }
     finish(Op::Fused);
@@ -78,7 +79,7 @@ fn experts(
     path: Path,
     [tokens, slots, experts]: [usize; 3],
     [hidden, width]: [usize; 2],
-    half: bool,
+    kind: Kind,
 ) -> Vec<Vec<f32>> {
     let x = source.floats([tokens, hidden]);
     let norm = norm(source, hidden);
@@ -94,8 +95,8 @@ fn experts(
     let weights = source.floats([tokens, slots]);
     let parts = [experts / 2, experts - experts / 2];
     let shards = parts.map(|e| {
-        let gate_up = source.weights([e, 2 * width, hidden], half);
-        (gate_up, source.weights([e, hidden, width], half))
+        let gate_up = weight(source, [e, 2 * width, hidden], kind);
+        (gate_up, weight(source, [e, hidden, width], kind))
     });
     let run = match path {
         Path::Routed => fused_experts,
@@ -116,18 +117,18 @@ fn fused_experts_match_their_twin() {
         ([80, 2, 6], [32, 16]),
         ([3, 2, 6], [30, 7]),
     ] {
-        for half in [false, true] {
+        for kind in KINDS {
             for view in View::ALL {
-                let name = format!("{sizes:?} {shape:?} f16 {half}");
+                let name = format!("{sizes:?} {shape:?} {kind:?}");
                 check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                    experts(s, p, sizes, shape, half)
+                    experts(s, p, sizes, shape, kind)
                 });
             }
         }
     }
     for input in [0, 1, 2, 3, 4] {
         reject(Op::Fused, input, TOLERANCE, |s, p| {
-            experts(s, p, [5, 3, 8], [32, 16], false)
+            experts(s, p, [5, 3, 8], [32, 16], Kind::F32)
         });
     }
     finish(Op::Fused);
@@ -139,7 +140,7 @@ fn queries(
     path: Path,
     tokens: usize,
     pairing: Pairing,
-    half: bool,
+    kind: Kind,
 ) -> Vec<Vec<f32>> {
     let heads = Heads {
         queries: 6,
@@ -148,10 +149,10 @@ fn queries(
     };
     let x = source.floats([tokens, 48]);
     let norm = norm(source, 48);
-    let weight = source.weights([heads.rows(), 48], half);
-    let bias = match half {
-        true => None,
-        false => Some(source.floats([heads.rows()])),
+    let weight = weight(source, [heads.rows(), 48], kind);
+    let bias = match kind {
+        Kind::F16 => None,
+        _ => Some(source.floats([heads.rows()])),
     };
     let axes = [0, 1, 2, 0, 1, 2];
     let table = RopeTable::new(&[1.0, 0.7, 0.5, 0.2, 0.1, 0.01], &axes, 64, &source.device);
@@ -197,11 +198,11 @@ fn queries(
 fn fused_qkv_matches_its_twin() {
     for tokens in [1, 2, 5, 11, 64] {
         for pairing in [Pairing::HalfSplit, Pairing::Interleaved] {
-            for half in [false, true] {
+            for kind in KINDS {
                 for view in View::ALL {
-                    let name = format!("{tokens} {pairing:?} f16 {half}");
+                    let name = format!("{tokens} {pairing:?} {kind:?}");
                     check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                        queries(s, p, tokens, pairing, half)
+                        queries(s, p, tokens, pairing, kind)
                     });
                 }
             }
@@ -214,18 +215,18 @@ fn fused_qkv_matches_its_twin() {
 #[test]
 fn rows_do_not_depend_on_their_number() {
     for (label, device) in devices().into_iter().filter(|(label, _)| *label == "wgpu") {
-        for half in [false, true] {
+        for kind in KINDS {
             let mut source = Source::new(&device, View::Rows);
             let (x, norm) = (source.floats([64, 96]), norm(&mut source, 96));
-            let weight = source.weights([70, 96], half);
+            let matrix = weight(&mut source, [70, 96], kind);
             let all = read(fused_linear(
                 x.clone(),
                 Some(norm.clone()),
-                weight.clone(),
+                matrix.clone(),
                 After::Nothing,
             ));
-            let gate_up = source.weights([9, 32, 96], half);
-            let down = source.weights([9, 96, 16], half);
+            let gate_up = weight(&mut source, [9, 32, 96], kind);
+            let down = weight(&mut source, [9, 96, 16], kind);
             let ids = (0..64 * 3).map(|i| (i * 5 % 9) as i64).collect();
             let (ids, weights) = (source.ints(ids, [64, 3]), source.floats([64, 3]));
             let shards = [(gate_up, down)];
@@ -240,17 +241,13 @@ fn rows_do_not_depend_on_their_number() {
                 let got = read(fused_linear(
                     part,
                     Some(norm.clone()),
-                    weight.clone(),
+                    matrix.clone(),
                     After::Nothing,
                 ));
-                assert_eq!(got, all[..got.len()], "{label}: {rows} rows, f16 {half}");
+                assert_eq!(got, all[..got.len()], "{label}: {rows} rows, {kind:?}");
                 if rows > 1 {
                     let got = mix(rows);
-                    assert_eq!(
-                        got,
-                        mixed[..got.len()],
-                        "{label}: {rows} tokens, f16 {half}"
-                    );
+                    assert_eq!(got, mixed[..got.len()], "{label}: {rows} tokens, {kind:?}");
                 }
             }
         }

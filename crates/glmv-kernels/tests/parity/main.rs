@@ -12,6 +12,7 @@ mod linear;
 mod moe;
 mod paged;
 mod properties;
+mod quantised;
 mod rope;
 mod router;
 mod routing;

@@ -8,7 +8,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 use glmv_kernels::device::{Kind, kind, read, read_int};
 use glmv_kernels::{
-    After, Norm, RouterConfig, fused_experts, fused_linear, moe_experts, moe_router, rms_norm,
+    After, Norm, RouterConfig, Shard, fused_experts, fused_linear, moe_experts, moe_router,
+    rms_norm,
 };
 
 /// HF `Glm4vMoeTextMoE`. The shared MLP, `num_shared_experts` times as wide as an expert, is held as
@@ -167,9 +168,9 @@ impl Moe {
         sum.unwrap_or(x)
     }
 
-    fn shards(&self) -> Vec<(Tensor<3>, Tensor<3>)> {
+    fn shards(&self) -> Vec<Shard> {
         let both = self.gate_up_proj.iter().zip(&self.down_proj);
-        both.map(|(gate_up, down)| (gate_up.val(), down.val()))
+        both.map(|(gate_up, down)| (gate_up.val().into(), down.val().into()))
             .collect()
     }
 
