@@ -5,7 +5,7 @@ use crate::batch::{join, left_pad, sequences_of};
 use crate::completion::{Completion, FinishReason, Step, Timings, Usage};
 use burn::tensor::Device;
 use glmv_kernels::device::read;
-use glmv_model::{Batch, Glm4v, KvCache, Pixels, Precision, Probe, Progress, decode_positions};
+use glmv_model::{Batch, Glm4v, KvCache, LoadOptions, Pixels, Probe, Progress, decode_positions};
 use glmv_processor::{Conversation, ModelInputs, Processor, RenderOptions};
 use glmv_sampling::{
     GenerationConfig, PromptThink, Sampler, SamplingOverrides, SamplingParams, ThinkBudget,
@@ -36,14 +36,15 @@ struct Row {
 }
 
 impl Engine {
-    /// Loads the checkpoint folder `dir` onto `device`.
+    /// Loads the checkpoint folder `dir` onto `device`; a [`glmv_model::Precision`] will do for
+    /// `options`.
     ///
     /// # Errors
     /// Names the file, key or tensor that is missing or wrong.
     pub fn load(
         dir: &Path,
         device: &Device,
-        precision: Precision,
+        options: impl Into<LoadOptions>,
         progress: Progress<'_>,
     ) -> Result<Self, Error> {
         // Cheap checks first: a bad tokenizer shows before gigabytes are read.
@@ -63,7 +64,7 @@ impl Engine {
                 });
             }
         };
-        let (model, skipped) = Glm4v::load(dir, device, precision, progress)?;
+        let (model, skipped) = Glm4v::load(dir, device, options, progress)?;
         Ok(Engine {
             model,
             processor,

@@ -30,6 +30,7 @@ mod autodiff;
 mod backend;
 mod backend_few;
 mod backend_kv;
+mod counts;
 pub mod device;
 mod elementwise;
 mod embed;
@@ -40,9 +41,11 @@ mod invariance;
 mod kv;
 mod launch;
 mod linear;
+mod memory;
 mod moe;
 mod moe_cube;
 mod norm;
+mod queue_log;
 mod rope;
 mod route;
 pub mod selftest;
@@ -51,6 +54,7 @@ mod words;
 
 pub use attention::{attention, attention_reference};
 pub use attention_paged::{attention_paged, attention_paged_reference};
+pub use counts::{Counts, Watch, counts};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use embed::{embed, embed_reference};
 pub use fused::{
@@ -69,6 +73,7 @@ pub use norm::{
     add_rms_norm, add_rms_norm_reference, rms_norm, rms_norm_add, rms_norm_add_reference,
     rms_norm_reference,
 };
+pub use queue_log::{QueueCounts, QueueLog};
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
 pub use route::{Op, Route, route, route_with_reason};
 pub use weight::{Quantised, Weight};

@@ -3,6 +3,7 @@
 use crate::cast::{decode, to_half};
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::config::Config;
+use crate::options::host_device;
 use crate::piece::{Piece, within};
 use crate::schema::LANGUAGE;
 use crate::{Error, Precision};
@@ -12,6 +13,7 @@ use glmv_kernels::device::max_tensor_bytes;
 use safetensors::tensor::Dtype;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// Called with the bytes read so far and in all.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -24,9 +26,11 @@ pub struct Loader<'a> {
     precision: Precision,
     limit: u64,
     used: RefCell<BTreeSet<String>>,
-    done: Cell<u64>,
+    done: Rc<Cell<u64>>,
     pending: Cell<u64>,
     progress: Progress<'a>,
+    /// Loads the experts of the layers from this one on into host memory.
+    host: Option<(usize, Box<Loader<'a>>)>,
 }
 
 /// Uploads that may be in flight before the loader waits, in bytes.
@@ -46,9 +50,27 @@ impl<'a> Loader<'a> {
             precision,
             limit: max_tensor_bytes(device),
             used: RefCell::new(BTreeSet::new()),
-            done: Cell::new(0),
+            done: Rc::new(Cell::new(0)),
             pending: Cell::new(0),
             progress,
+            host: None,
+        }
+    }
+
+    /// Puts the experts of the decoder layers from `first` on into host memory.
+    pub fn with_experts_on_host(mut self, first: usize) -> Self {
+        let (checkpoint, precision) = (self.checkpoint, self.precision);
+        let mut host = Loader::new(checkpoint, host_device(), precision, self.progress);
+        host.done = self.done.clone();
+        self.host = Some((first, Box::new(host)));
+        self
+    }
+
+    /// The loader that places the experts of decoder layer `layer`.
+    pub(crate) fn of_experts(&self, layer: usize) -> &Loader<'a> {
+        match &self.host {
+            Some((first, host)) if layer >= *first => host,
+            _ => self,
         }
     }
 
@@ -263,16 +285,18 @@ impl<'a> Loader<'a> {
         name: &str,
     ) -> Result<Tensor<D>, Error> {
         let bytes = (values.len() * precision.bytes()) as u64;
-        let tensor = match precision {
-            Precision::F32 => {
-                Tensor::from_data(TensorData::new(values, shape), (self.device, DType::F32))
-            }
+        let (data, dtype) = match precision {
+            Precision::F32 => (TensorData::new(values, shape), DType::F32),
             Precision::F16 => {
                 let halves = to_half(&values, name)?;
                 drop(values);
-                Tensor::from_data(TensorData::new(halves, shape), (self.device, DType::F16))
+                (TensorData::new(halves, shape), DType::F16)
             }
         };
+        // Weights stay: each has an allocation of its own size outside the pages of activations.
+        let device = self.device;
+        let tensor = device
+            .memory_persistent_allocations(data, |data| Tensor::from_data(data, (device, dtype)));
         // Bounds what the host holds for the device: without a wait the queue keeps every copy.
         self.pending.set(self.pending.get() + bytes);
         if self.pending.get() > IN_FLIGHT {
@@ -292,7 +316,10 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// [`Error::SurplusTensor`] for any other tensor that nothing loaded.
     pub fn finish(&self, config: &Config) -> Result<Vec<String>, Error> {
-        let used = self.used.borrow();
+        let mut used = self.used.borrow().clone();
+        if let Some((_, host)) = &self.host {
+            used.extend(host.used.take());
+        }
         let unused = self.checkpoint.names().filter(|n| !used.contains(*n));
         let (skipped, surplus): (Vec<&str>, Vec<&str>) =
             unused.partition(|name| beyond_layers(name, config.text.num_layers));

@@ -60,6 +60,11 @@ impl KvCache {
         self.len == 0
     }
 
+    /// Forgets the tokens behind the first `len`, in every row; their memory stays.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Bytes of all keys and values on the device.
     pub fn bytes(&self) -> usize {
         self.pool.bytes()
