@@ -47,6 +47,20 @@ macro_rules! lhs_sets {
     };
 }
 
+/// Rows of one subgroup in the `*_sub` products: `GROUPS` times `HELD`.
+macro_rules! tile_sets {
+    ($sets:ident, $([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        $sets![$(
+            [("GROUPS", "1u"), ("HELD", "1u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "2u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "4u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "8u"), $($extra),*],
+            [("GROUPS", "2u"), ("HELD", "8u"), $($extra),*],
+            [("GROUPS", "4u"), ("HELD", "8u"), $($extra),*],
+        )+]
+    };
+}
+
 const ELEMENTWISE: &[crate::Params] = &[&[VEC4], &[VEC1]];
 const INDEXED: &[crate::Params] = &[&[VEC4], &[VEC1], &[VEC4, UINT], &[VEC1, UINT]];
 const NORM: &[crate::Params] = storage_sets![
@@ -70,6 +84,23 @@ const ATTENTION: &[crate::Params] = storage_sets![
     [("DH", "32u"), ("ROW_LANES", "8u"), UINT],
     [("DH", "32u"), ("ROW_LANES", "4u"), ("SPLITS", "8u")],
     [("DH", "32u"), ("ROW_LANES", "2u"), ("SPLITS", "64u")],
+];
+
+/// Key storages of `attention_sub` at each number of rows and width of a head.
+macro_rules! key_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(
+            &[("KvElem", "vec4<f32>"), $($extra),*],
+            &[("KvElem", "vec4<f16>"), $($extra),*],
+        )+]
+    };
+}
+
+const ATTENTION_SUB: &[crate::Params] = tile_sets![
+    key_sets,
+    [("DH", "16u"), ("WIDTH", "2u")],
+    [("DH", "1u"), ("WIDTH", "1u"), UINT],
+    [("DH", "64u"), ("WIDTH", "8u")],
 ];
 
 pub(crate) const SHADERS: &[Shader] = &[
@@ -138,6 +169,11 @@ pub(crate) const SHADERS: &[Shader] = &[
         ],
     },
     Shader {
+        name: "linear_sub",
+        source: include_str!("linear_sub.wgsl"),
+        sets: tile_sets![bias_sets, [("COLUMNS", "8u")]],
+    },
+    Shader {
         name: "matmul_nn",
         source: include_str!("matmul_nn.wgsl"),
         sets: lhs_sets![
@@ -156,6 +192,11 @@ pub(crate) const SHADERS: &[Shader] = &[
         name: "attention",
         source: include_str!("attention.wgsl"),
         sets: ATTENTION,
+    },
+    Shader {
+        name: "attention_sub",
+        source: include_str!("attention_sub.wgsl"),
+        sets: ATTENTION_SUB,
     },
     Shader {
         name: "attention_merge",

@@ -55,6 +55,17 @@ const GROUPED: &[&[(&str, &str)]] = weight_sets![
     [UINT, ("TM", "8u"), ("KL", "8u"), ("WG", "64u")],
 ];
 
+/// Rows of one subgroup of the products on adapters with subgroups of eight.
+const SUB: &[&[(&str, &str)]] = weight_sets![
+    [INT, ("PAIRED", "true"), ("GROUPS", "1u"), ("HELD", "8u")],
+    [INT, ("PAIRED", "true"), ("GROUPS", "2u"), ("HELD", "8u")],
+    [INT, ("PAIRED", "true"), ("GROUPS", "4u"), ("HELD", "8u")],
+    [INT, ("PAIRED", "false"), ("GROUPS", "1u"), ("HELD", "8u")],
+    [INT, ("PAIRED", "false"), ("GROUPS", "2u"), ("HELD", "8u")],
+    [INT, ("PAIRED", "false"), ("GROUPS", "4u"), ("HELD", "8u")],
+    [UINT, ("PAIRED", "false"), ("GROUPS", "4u"), ("HELD", "8u")],
+];
+
 /// Every kernel of the mixture of experts.
 pub const SHADERS: &[Shader] = &[
     Shader {
@@ -84,6 +95,8 @@ pub const SHADERS: &[Shader] = &[
             &[INT, ("TM", "2u")],
             &[INT, ("TM", "4u")],
             &[INT, ("TM", "8u")],
+            &[INT, ("TM", "16u")],
+            &[INT, ("TM", "32u")],
             &[UINT, ("TM", "8u")],
         ],
     },
@@ -96,6 +109,11 @@ pub const SHADERS: &[Shader] = &[
         name: "moe_down",
         source: include_str!("moe_down.wgsl"),
         sets: GROUPED,
+    },
+    Shader {
+        name: "moe_product_sub",
+        source: include_str!("moe_product_sub.wgsl"),
+        sets: SUB,
     },
     Shader {
         name: "moe_combine",

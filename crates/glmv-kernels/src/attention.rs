@@ -111,7 +111,8 @@ pub(crate) mod cube {
     //! WGSL launches of one flash-attention kernel whose tile follows the number of rows; the keys
     //! of few rows are split over workgroups on a GPU and merged.
     use crate::launch::{
-        bits, empty, f32_rows, fold, launch, on_cpu_adapter, weight_rows, wgsl_int, wgsl_type,
+        RowTile, bits, empty, f32_rows, fold, launch, on_cpu_adapter, on_octets, weight_rows,
+        wgsl_int, wgsl_type,
     };
     use burn::backend::TensorMetadata;
     use burn::tensor::DType;
@@ -129,6 +130,48 @@ pub(crate) mod cube {
             .unwrap_or(8)
     }
 
+    /// `attention_sub.wgsl`: head_dim is divisible by four.
+    fn by_subgroups(
+        q: &CubeTensor,
+        k: &CubeTensor,
+        v: &CubeTensor,
+        range: &CubeTensor,
+        scale: f32,
+    ) -> CubeTensor {
+        let [batch, queries, heads, head_dim] = q.shape().dims::<4>();
+        let [_, keys, kv_heads, _] = k.shape().dims::<4>();
+        let (dh, width) = (head_dim / 4, head_dim.div_ceil(32));
+        let rows = queries * (heads / kv_heads);
+        // A row's sums take `width` vectors of registers: wider heads leave room for fewer rows.
+        let most = if width <= 3 {
+            32
+        } else if width == 4 {
+            16
+        } else {
+            8
+        };
+        let tile = RowTile::of(rows, most);
+        let mut params = vec![
+            ("KvElem", wgsl_type(k.dtype, true)),
+            ("Int", wgsl_int(range)),
+            ("DH", format!("{dh}u")),
+            ("WIDTH", format!("{width}u")),
+        ];
+        params.extend(tile.params());
+        let info = [batch, queries, heads, kv_heads, dh, keys].map(|v| v as u32);
+        let info = [&info[..], &[bits(scale)]].concat();
+        let out = empty(q, q.shape(), DType::F32);
+        let grid = fold(batch * kv_heads * rows.div_ceil(tile.rows()));
+        launch(
+            "attention_sub",
+            params,
+            grid,
+            &[q, k, v, range, &out],
+            &info,
+        );
+        out
+    }
+
     pub(crate) fn attention(
         q: CubeTensor,
         k: CubeTensor,
@@ -143,6 +186,9 @@ pub(crate) mod cube {
         let fours = head_dim.is_multiple_of(4);
         let dh = if fours { head_dim / 4 } else { head_dim };
         let rows = queries * (heads / kv_heads);
+        if on_octets(&q) && fours {
+            return by_subgroups(&q, &k, &v, &range, scale);
+        }
         let lanes = row_lanes(rows);
         let splits = match on_cpu_adapter(&q) || rows > 32 {
             true => 1,

@@ -62,6 +62,8 @@ pub struct Info {
     pub max_buffer_bytes: u64,
     /// Whether the adapter reports 16-bit floats in shaders.
     pub shader_f16: bool,
+    /// Least and greatest number of lanes of a subgroup, if shaders may use subgroup operations.
+    pub subgroup_lanes: Option<[u32; 2]>,
 }
 
 /// A device that answers, with its description.
@@ -142,6 +144,8 @@ fn adapters() -> Vec<Adapter> {
                 wgpu::DeviceType::Other => continue,
             };
             let limits = adapter.limits();
+            let features = adapter.features();
+            let lanes = [info.subgroup_min_size, info.subgroup_max_size];
             let info = Info {
                 backend: label.to_string(),
                 name: info.name,
@@ -152,7 +156,8 @@ fn adapters() -> Vec<Adapter> {
                 max_buffer_bytes: limits
                     .max_buffer_size
                     .min(limits.max_storage_buffer_binding_size),
-                shader_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+                shader_f16: features.contains(wgpu::Features::SHADER_F16),
+                subgroup_lanes: features.contains(wgpu::Features::SUBGROUP).then_some(lanes),
             };
             found.push(Adapter { info, kind, api });
         }
@@ -185,6 +190,7 @@ fn cpu_device(note: Option<String>) -> Selected {
         software: true,
         max_buffer_bytes: u64::MAX,
         shader_f16: false,
+        subgroup_lanes: None,
     };
     Selected {
         device: Device::flex(),
@@ -205,6 +211,7 @@ pub fn select(choice: Choice) -> Result<Selected, Error> {
         return Ok(cpu_device(None));
     }
     let mut found = adapters();
+    OCTETS.get_or_init(|| octets(&found));
     found.sort_by_key(rank);
     let best = found
         .into_iter()
@@ -320,6 +327,19 @@ pub fn read_int<const D: usize>(tensor: Tensor<D, Int>) -> Result<Vec<i64>, Erro
     })?;
     check()?;
     Ok(data.iter::<i64>().collect())
+}
+
+static OCTETS: OnceLock<bool> = OnceLock::new();
+
+/// Whether the software adapter runs shaders in subgroups of exactly eight lanes.
+fn octets(found: &[Adapter]) -> bool {
+    let software = found.iter().find(|a| a.info.software);
+    software.is_some_and(|a| a.info.subgroup_lanes == Some([8, 8]))
+}
+
+/// True if `device` is a software adapter whose subgroups have eight lanes, always.
+pub(crate) fn has_octets(device: &CubeDevice) -> bool {
+    is_cpu_adapter(device) && *OCTETS.get_or_init(|| octets(&adapters()))
 }
 
 /// True if `device` is a software adapter.

@@ -11,8 +11,8 @@
 //! | rotary embeddings (text M-RoPE, vision 2-D) | [`rope`] | `rope.wgsl` | by hand |
 //! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | twin |
 //! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
-//! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl` | twin |
-//! | attention over key ranges | [`attention`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
+//! | linear layer | [`linear`] | `linear*.wgsl` | twin |
+//! | attention over key ranges | [`attention`] | `attention*.wgsl` | twin |
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
 //!
@@ -39,9 +39,9 @@ pub mod selftest;
 pub use attention::{attention, attention_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
-#[doc(hidden)]
-pub use launch::on_gpu_tiling;
 pub use launch::{launches, reset_launches};
+#[doc(hidden)]
+pub use launch::{on_gpu_tiling, on_plain_tiling};
 pub use linear::{linear, linear_reference};
 pub use moe::{RouterConfig, moe_experts, moe_experts_reference, moe_router, moe_router_reference};
 pub use norm::{

@@ -60,11 +60,17 @@ pub fn linear_reference<const D: usize>(
 }
 
 pub(crate) mod cube {
-    //! WGSL launches: a mat-vec kernel for few rows, a register-tiled product for many.
-    use crate::launch::{empty, f32_rows, fold, launch, vec_params, weight_rows, wgsl_type};
+    //! WGSL launches: one register-tiled product for any number of rows on adapters with subgroups
+    //! of eight; elsewhere a mat-vec kernel for few rows and a tiled product for many.
+    use crate::launch::{
+        RowTile, empty, f32_rows, fold, launch, on_octets, vec_params, weight_rows, wgsl_type,
+    };
     use burn::backend::TensorMetadata;
     use burn::tensor::DType;
     use burn_cubecl::tensor::CubeTensor;
+
+    /// Columns of out per subgroup of `linear_sub.wgsl`.
+    const SUB_COLUMNS: usize = 64;
 
     /// Up to this many rows the mat-vec kernel runs (its `M` parameter is 1, 2 or 4).
     const FEW_ROWS: usize = 4;
@@ -84,7 +90,12 @@ pub(crate) mod cube {
         let bias = bias.map_or_else(|| x.clone(), f32_rows);
         let info = [m as u32, n as u32, groups as u32];
         let buffers = [&x, &w, &bias, &out];
-        if m <= FEW_ROWS {
+        if on_octets(&x) {
+            let tile = RowTile::of(m, 32);
+            params.extend(tile.params());
+            let grid = fold(m.div_ceil(tile.rows()) * n.div_ceil(SUB_COLUMNS));
+            launch("linear_sub", params, grid, &buffers, &info);
+        } else if m <= FEW_ROWS {
             params.push(("M", format!("{}u", m.next_power_of_two())));
             launch("linear_vec", params, fold(n.div_ceil(32)), &buffers, &info);
         } else {

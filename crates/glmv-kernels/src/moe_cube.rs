@@ -2,8 +2,8 @@
 //! sorted by expert first (plan, tiles) and multiplied in tiles of rows that share an expert.
 
 use crate::launch::{
-    Params, bits, empty, f32_rows, fold, launch, on_cpu_adapter, vec_params, weight_rows, wgsl_int,
-    wgsl_type,
+    Params, RowTile, bits, empty, f32_rows, fold, launch, on_cpu_adapter, on_octets, vec_params,
+    weight_rows, wgsl_int, wgsl_type,
 };
 use crate::moe::RouterConfig;
 use burn::backend::TensorMetadata;
@@ -13,6 +13,9 @@ use cubecl::CubeCount;
 
 /// Up to this many slots the unsorted kernels run; beyond, sorting pays (measured on lavapipe).
 const FEW_SLOTS: usize = 64;
+
+/// Rows of a weight matrix per subgroup of `moe_product_sub.wgsl`.
+const SUB_COLUMNS: usize = 64;
 
 #[path = "moe_backward.rs"]
 mod backward;
@@ -62,6 +65,7 @@ struct Problem {
     experts: usize,
     width: usize,
     on_cpu: bool,
+    on_octets: bool,
 }
 
 /// Slots sorted by expert and cut into tiles.
@@ -71,6 +75,8 @@ struct Plan {
     tiles: CubeTensor,
     max_tiles: usize,
     rows: usize,
+    /// The tile of `rows` rows, if the products are those of adapters with subgroups of eight.
+    sub: Option<RowTile>,
 }
 
 impl Problem {
@@ -87,7 +93,7 @@ impl Problem {
         let [tokens, hidden] = x.shape().dims::<2>();
         let [experts, _, width] = down.shape().dims::<3>();
         let top_k = ids.shape()[1];
-        let on_cpu = on_cpu_adapter(&x);
+        let (on_cpu, on_octets) = (on_cpu_adapter(&x), on_octets(&x));
         Problem {
             x,
             ids,
@@ -101,6 +107,7 @@ impl Problem {
             experts,
             width,
             on_cpu,
+            on_octets,
         }
     }
 
@@ -169,14 +176,37 @@ impl Problem {
         out
     }
 
+    /// The plan of the forward pass.
     fn plan(&self) -> Plan {
-        let slots = self.slots();
+        let share = self.slots() / self.experts.max(1);
+        if !self.on_octets {
+            return self.plan_backward();
+        }
+        // Half a tile is idle at the end of an expert's slots, on the average.
+        let tile = RowTile::of(
+            match share {
+                0..12 => 8,
+                12..40 => 16,
+                _ => 32,
+            },
+            32,
+        );
+        self.plan_rows(tile.rows(), Some(tile))
+    }
+
+    /// The plan of the backward pass, whose products take at most 8 rows.
+    fn plan_backward(&self) -> Plan {
         // Rows of one tile by rows per expert: idle rows cost as much as used ones.
-        let rows = match slots / self.experts.max(1) {
+        let rows = match self.slots() / self.experts.max(1) {
             0 => 2,
             1..8 => 4,
             _ => 8,
         };
+        self.plan_rows(rows, None)
+    }
+
+    fn plan_rows(&self, rows: usize, sub: Option<RowTile>) -> Plan {
+        let slots = self.slots();
         let (sorted, offsets) = (self.ints(slots), self.ints(self.experts + 1));
         let info = [slots, self.base, self.experts].map(|v| v as u32);
         let grid = CubeCount::Static(self.experts as u32, 1, 1);
@@ -204,6 +234,7 @@ impl Problem {
             tiles,
             max_tiles,
             rows,
+            sub,
         }
     }
 
@@ -218,9 +249,7 @@ impl Problem {
     fn gate_up(&self, plan: &Plan) -> CubeTensor {
         let act = self.floats(self.slots(), self.width);
         let (mut params, groups) = self.product(&self.gate_up, self.hidden);
-        let columns = self.tile(plan, &mut params, 4);
         let info = [plan.max_tiles, self.width, groups, self.top_k].map(|v| v as u32);
-        let grid = fold(plan.max_tiles * self.width.div_ceil(columns));
         let buffers = [
             &self.x,
             &self.gate_up,
@@ -229,6 +258,15 @@ impl Problem {
             &plan.tiles,
             &act,
         ];
+        if let Some(tile) = plan.sub {
+            params.extend(tile.params());
+            params.push(("PAIRED", "true".to_string()));
+            let grid = fold(plan.max_tiles * self.width.div_ceil(SUB_COLUMNS / 2));
+            launch("moe_product_sub", params, grid, &buffers, &info);
+            return act;
+        }
+        let columns = self.tile(plan, &mut params, 4);
+        let grid = fold(plan.max_tiles * self.width.div_ceil(columns));
         launch("moe_gate_up", params, grid, &buffers, &info);
         act
     }
@@ -243,10 +281,17 @@ impl Problem {
     ) -> CubeTensor {
         let y = self.floats(self.slots(), columns);
         let (mut params, groups) = self.product(w, inner);
-        let per_group = self.tile(plan, &mut params, 8);
         let info = [plan.max_tiles, columns, groups, row_div].map(|v| v as u32);
-        let grid = fold(plan.max_tiles * columns.div_ceil(per_group));
         let buffers = [rows, w, &plan.sorted, &plan.offsets, &plan.tiles, &y];
+        if let Some(tile) = plan.sub {
+            params.extend(tile.params());
+            params.push(("PAIRED", "false".to_string()));
+            let grid = fold(plan.max_tiles * columns.div_ceil(SUB_COLUMNS));
+            launch("moe_product_sub", params, grid, &buffers, &info);
+            return y;
+        }
+        let per_group = self.tile(plan, &mut params, 8);
+        let grid = fold(plan.max_tiles * columns.div_ceil(per_group));
         launch("moe_down", params, grid, &buffers, &info);
         y
     }
