@@ -2,20 +2,30 @@
 // out = softmax(scale * q k^T over [lo, hi)) v, grouped heads.
 //
 // source:  HF `Glm4vTextAttention` / `Glm4vVisionAttention`; online softmax of FlashAttention (arXiv 2205.14135)
-// buffers: q [batch, queries, heads, DH] vec4, k and v [batch, capacity, kv_heads, DH] KvElem,
+// buffers: q [batch, queries, heads, DH] vec4, k and v [rows, kv_heads, DH] KvElem,
 //          range [batch * queries, 2] Int: the keys [lo, hi) of a query, none if lo >= hi (its out is 0),
+//          table [batch, capacity / BLOCK] Int (PAGED; else any), scales [rows, kv_heads, 2] f32 (Q8; else any),
 //          out [batch, queries, heads, DH] vec4,
-//          info [batch, queries, heads, kv_heads, DH, capacity, scale as f32 bits]
+//          info [batch, queries, heads, kv_heads, DH, capacity, scale as f32 bits, rows]
+// keys:    key j of sequence b is row b * capacity + j, or, PAGED, row j % BLOCK of block table[b, j / BLOCK]
 // grid:    batch * kv_heads * ceil(queries * heads / kv_heads / (GROUPS * HELD)) workgroups, folded
 // work:    rows = (query, head) pairs that share one kv head. One subgroup takes GROUPS * HELD of them over tiles of
 //          8 * KEYS keys, from the least lo to the greatest hi. Scores: lane = key, q is spread by shuffles. Values:
 //          lane = column, the weights are spread by shuffles. All in registers
+// order:   a row's sums follow from its own range and the least lo of its tile, not from the number of rows
 // domain:  head_dim = 4 * DH, DH at most 8 * WIDTH; heads divisible by kv_heads; subgroups of eight; HELD at most 8,
-//          and 8 if GROUPS > 1. Keys between the least lo and the greatest hi of a tile of rows must be finite
+//          and 8 if GROUPS > 1. Keys between the least lo and the greatest hi of a tile of rows must be finite.
+//          Q8: KvElem = u32, four codes + 128, SPREAD and TOP take the bytes apart
 // twin:    crates/glmv-kernels/src/attention.rs
 
 alias KvElem = vec4<f32>; // param
 alias Int = i32; // param
+const PAGED: bool = false; // param
+const BLOCK: u32 = 16u; // param
+const Q8: bool = false; // param
+alias Wide = vec4<f32>; // param
+const SPREAD: Wide = Wide(1.0); // param
+const TOP: Wide = Wide(1.0); // param
 const DH: u32 = 16u; // param
 const WIDTH: u32 = 2u; // param
 const GROUPS: u32 = 2u; // param
@@ -30,18 +40,38 @@ const l = 0u; // index < 8
 const c = 0u; // index < WIDTH
 
 @group(0) @binding(0) var<storage, read_write> q: array<vec4<f32>>; // [batch, queries, heads, DH]
-@group(0) @binding(1) var<storage, read_write> k: array<KvElem>; // [batch, capacity, kv_heads, DH]
-@group(0) @binding(2) var<storage, read_write> v: array<KvElem>; // [batch, capacity, kv_heads, DH]
+@group(0) @binding(1) var<storage, read_write> k: array<KvElem>; // [rows, kv_heads, DH]
+@group(0) @binding(2) var<storage, read_write> v: array<KvElem>; // [rows, kv_heads, DH]
 @group(0) @binding(3) var<storage, read_write> range: array<Int>; // [batch * queries, 2]
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [batch, queries, heads, DH]
-@group(0) @binding(5) var<storage, read> info: array<u32>;
+@group(0) @binding(4) var<storage, read_write> table: array<Int>; // [batch, capacity / BLOCK]
+@group(0) @binding(5) var<storage, read_write> scales: array<f32>; // [rows, kv_heads, 2]
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [batch, queries, heads, DH]
+@group(0) @binding(7) var<storage, read> info: array<u32>;
 
 const ROWS: u32 = GROUPS * HELD;
 const MASKED: f32 = -3.0e38;
 
-// Where the keys and values of one position start, for one kv head.
-fn kv_start(batch: u32, key: u32, kv_head: u32) -> u32 {
-    return ((batch * info[5] + key) * info[3] + kv_head) * DH;
+// The row of a key; inside of the cache for any table.
+fn row_of(batch: u32, key: u32) -> u32 {
+    if PAGED {
+        return min(u32(table[batch * (info[5] / BLOCK) + key / BLOCK]) * BLOCK + key % BLOCK, info[7] - 1u);
+    }
+    return batch * info[5] + key;
+}
+
+fn stored(e: KvElem) -> vec4<f32> {
+    if Q8 {
+        return vec4<f32>(Wide(e) * SPREAD / TOP) - vec4<f32>(128.0);
+    }
+    return vec4<f32>(Wide(e));
+}
+
+// Of the keys (part 0) or the values (part 1) of a row and head.
+fn scale_of(at: u32, part: u32) -> f32 {
+    if Q8 {
+        return scales[at * 2u + part];
+    }
+    return 1.0;
 }
 
 // sum + a . b, x first
@@ -91,10 +121,13 @@ fn main(
     let column_c = min(c * 8u + lane, DH - 1u); // each c
     for (var tile = begin; tile < end; tile += 8u * KEYS) {
         let key_j = tile + j * 8u + lane; // each j
-        let kv_j = kv_start(batch, min(key_j, end - 1u), kv_head); // each j
+        let row_j = row_of(batch, min(key_j, end - 1u)) * kv_heads + kv_head; // each j
+        let kv_j = row_j * DH; // each j
+        let k_scale_j = scale * scale_of(row_j, 0u); // each j
+        let v_scale_j = scale_of(row_j, 1u); // each j
         var s_g_i_j = 0.0; // each g i j
         for (var d = 0u; d < DH; d++) {
-            let b_j = vec4<f32>(k[kv_j + d]); // each j
+            let b_j = stored(k[kv_j + d]); // each j
             { // each g
                 let own = q[q_g + d];
                 { // each i
@@ -108,7 +141,7 @@ fn main(
             let lo = subgroupShuffle(lo_g, i);
             let hi = subgroupShuffle(hi_g, i);
             let before = top_g_i;
-            s_g_i_j = select(MASKED, s_g_i_j * scale, key_j >= lo && key_j < hi); // each j
+            s_g_i_j = select(MASKED, s_g_i_j * k_scale_j, key_j >= lo && key_j < hi); // each j
             top_g_i = max(top_g_i, s_g_i_j); // each j
             top_g_i = max(top_g_i, subgroupShuffleXor(top_g_i, 1u));
             top_g_i = max(top_g_i, subgroupShuffleXor(top_g_i, 2u));
@@ -118,12 +151,13 @@ fn main(
             s_g_i_j = select(0.0, exp(max(s_g_i_j - top_g_i, -80.0)), s_g_i_j > 0.5 * MASKED); // each j
             total_g_i *= shrink;
             total_g_i += s_g_i_j; // each j
+            s_g_i_j *= v_scale_j; // each j
             sum_g_i_c *= shrink; // each c
         }
 
         { // each j
             let at_l = subgroupShuffle(kv_j, l); // each l
-            let v_l_c = vec4<f32>(v[at_l + column_c]); // each l c
+            let v_l_c = stored(v[at_l + column_c]); // each l c
             { // each g i l
                 let p = vec4<f32>(subgroupShuffle(s_g_i_j, l));
                 sum_g_i_c = fma(p, v_l_c, sum_g_i_c); // each c

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A kernel that keeps many values in registers needs them named, not in an array. It declares an
-//! index and marks the lines (or blocks) to repeat for each of its values; see [`repeat`]:
+//! index and marks the lines (or blocks) to repeat for each of its values; see `repeat.rs`:
 //!
 //! ```wgsl
 //! const i = 0u; // index < ROWS
@@ -24,12 +24,14 @@
 //!
 //! Common to all kernels: entry point `main`; bindings `@group(0)`, tensors first and `read_write`
 //! (tensors share buffers), then `info: array<u32>` of sizes and scalars, floats as their bits; at
-//! most eight bindings and 16 KiB of workgroup memory; no atomics, and subgroup operations only in
-//! files named `*_sub`, which are for adapters whose subgroups have eight lanes; activations are
-//! f32, weights f32 or f16, sums f32; workgroups are counted
+//! most eleven bindings and 16 KiB of workgroup memory; no atomics; no subgroup operations except in the
+//! files named `*_sub`, which are for adapters whose subgroups have exactly eight lanes (CPU devices)
+//! and beside which the same work stands in portable WGSL; activations are f32, weights f32, f16 or
+//! codes of 8 or 4 bits, sums f32; workgroups are counted
 //! `workgroup_id.x + workgroup_id.y * num_workgroups.x`, so that a launch may fold a long grid.
 
 mod dense;
+mod few;
 pub mod moe;
 mod repeat;
 
@@ -93,8 +95,8 @@ impl Shader {
     /// written out; `enable f16;` stands first when a parameter's value mentions `f16`.
     ///
     /// # Errors
-    /// An unknown or repeated name, a value that is empty or contains `;`, `/` or a line break, or
-    /// an `each` of an index that is not declared.
+    /// An unknown or repeated name, or a value that is empty or contains `;`, `/` or a line break,
+    /// or an `each` of an index that is not declared.
     pub fn specialise(&self, params: Params) -> Result<String, Error> {
         let shader = self.name;
         let known = self.params();
@@ -175,7 +177,10 @@ fn param_of(line: &'static str) -> Option<(&'static str, Param)> {
 
 /// Every kernel.
 pub fn all() -> impl Iterator<Item = &'static Shader> {
-    dense::SHADERS.iter().chain(moe::SHADERS)
+    dense::SHADERS
+        .iter()
+        .chain(few::shaders())
+        .chain(moe::SHADERS)
 }
 
 /// The kernel of that name.

@@ -258,8 +258,9 @@ pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
     crate::device::is_cpu_adapter(&t.device) && TILING.get() != Tiling::Gpu
 }
 
-/// True for a CPU adapter with subgroups of exactly eight lanes: the `*_sub` kernels run.
-pub(crate) fn on_octets(t: &CubeTensor) -> bool {
+/// True for a CPU adapter whose subgroups have eight lanes, neither more nor fewer: the kernels named
+/// `*_sub` are for those.
+pub(crate) fn lanes_of_eight(t: &CubeTensor) -> bool {
     TILING.get() == Tiling::Adapter && crate::device::has_octets(&t.device)
 }
 

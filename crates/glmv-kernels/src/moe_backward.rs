@@ -120,7 +120,7 @@ pub(crate) fn moe_experts_backward(
     let p = Problem::new(x, ids, weights, gate_up, down, base);
     let dout = f32_rows(grad);
     let (h, w, k) = (p.hidden, p.width, p.top_k);
-    let plan = p.plan_backward();
+    let plan = p.plan();
     let pre = p.grouped(&plan, &p.x, &p.gate_up, [2 * w, h, k]);
     let dact = p.grouped_nn(&plan, &dout, &p.down, [w, h, k], true);
     let (dpre, act) = p.swiglu_grad(&pre, &dact);

@@ -2,20 +2,23 @@
 //! sorted by expert first (plan, tiles) and multiplied in tiles of rows that share an expert.
 
 use crate::launch::{
-    Params, RowTile, bits, empty, f32_rows, fold, launch, on_cpu_adapter, on_octets, vec_params,
+    Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params,
     weight_rows, wgsl_int, wgsl_type,
 };
 use crate::moe::RouterConfig;
+use crate::tile::{self, Form, Tiles};
+use crate::words::{self, Slots, Words};
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::CubeCount;
+use glmv_quant::Format;
 
 /// Up to this many slots the unsorted kernels run; beyond, sorting pays (measured on lavapipe).
 const FEW_SLOTS: usize = 64;
 
-/// Rows of a weight matrix per subgroup of `moe_product_sub.wgsl`.
-const SUB_COLUMNS: usize = 64;
+/// Up to this many slots the row kernels take them one by one.
+const ONE_BY_ONE: usize = 8;
 
 #[path = "moe_backward.rs"]
 mod backward;
@@ -65,7 +68,6 @@ struct Problem {
     experts: usize,
     width: usize,
     on_cpu: bool,
-    on_octets: bool,
 }
 
 /// Slots sorted by expert and cut into tiles.
@@ -75,8 +77,6 @@ struct Plan {
     tiles: CubeTensor,
     max_tiles: usize,
     rows: usize,
-    /// The tile of `rows` rows, if the products are those of adapters with subgroups of eight.
-    sub: Option<RowTile>,
 }
 
 impl Problem {
@@ -93,7 +93,7 @@ impl Problem {
         let [tokens, hidden] = x.shape().dims::<2>();
         let [experts, _, width] = down.shape().dims::<3>();
         let top_k = ids.shape()[1];
-        let (on_cpu, on_octets) = (on_cpu_adapter(&x), on_octets(&x));
+        let on_cpu = on_cpu_adapter(&x);
         Problem {
             x,
             ids,
@@ -107,7 +107,6 @@ impl Problem {
             experts,
             width,
             on_cpu,
-            on_octets,
         }
     }
 
@@ -176,36 +175,66 @@ impl Problem {
         out
     }
 
-    /// The plan of the forward pass.
-    fn plan(&self) -> Plan {
-        let share = self.slots() / self.experts.max(1);
-        if !self.on_octets {
-            return self.plan_backward();
-        }
-        // Half a tile is idle at the end of an expert's slots, on the average.
-        let tile = RowTile::of(
-            match share {
-                0..12 => 8,
-                12..40 => 16,
-                _ => 32,
-            },
-            32,
-        );
-        self.plan_rows(tile.rows(), Some(tile))
+    /// In tiles of sorted slots.
+    fn tiled(&self, form: Form, gate_up: &Words, down: &Words) -> CubeTensor {
+        let plan = self.plan_rows(form.rows());
+        let tiles = Tiles {
+            form,
+            sorted: &plan.sorted,
+            offsets: &plan.offsets,
+            tiles: &plan.tiles,
+            max_tiles: plan.max_tiles,
+        };
+        let act = self.floats(self.slots(), self.width);
+        tile::experts(&self.x, gate_up, &tiles, &act, self.top_k, true);
+        let y = self.floats(self.slots(), self.hidden);
+        tile::experts(&act, down, &tiles, &y, 1, false);
+        self.combine(&y, true)
     }
 
-    /// The plan of the backward pass, whose products take at most 8 rows.
-    fn plan_backward(&self) -> Plan {
+    /// By tiles where an expert has rows enough, else by the row kernels, whose sums do not depend on the other tokens: slot by slot, or sorted where
+    /// an expert's weights then serve several rows.
+    fn rows(&self, gate_up: &Words, down: &Words) -> CubeTensor {
+        if let Some(form) = Form::experts(&self.x, self.slots(), self.experts) {
+            return self.tiled(form, gate_up, down);
+        }
+        let sort = self.slots() > ONE_BY_ONE && self.slots() >= self.experts;
+        let plan = sort.then(|| self.plan());
+        let slots = match &plan {
+            Some(plan) => Slots {
+                tiles: &plan.tiles,
+                sorted: Some((&plan.sorted, &plan.offsets, plan.rows)),
+                num_tiles: plan.max_tiles,
+                slots: self.slots(),
+                base: self.base,
+                experts: self.experts,
+            },
+            None => Slots {
+                tiles: &self.ids,
+                sorted: None,
+                num_tiles: self.slots(),
+                slots: self.slots(),
+                base: self.base,
+                experts: self.experts,
+            },
+        };
+        let act = words::experts(&self.x, gate_up, &slots, true, self.top_k);
+        let y = words::experts(&act, down, &slots, false, 1);
+        self.combine(&y, true)
+    }
+
+    /// The plan of products that take at most 8 rows.
+    fn plan(&self) -> Plan {
         // Rows of one tile by rows per expert: idle rows cost as much as used ones.
         let rows = match self.slots() / self.experts.max(1) {
             0 => 2,
             1..8 => 4,
             _ => 8,
         };
-        self.plan_rows(rows, None)
+        self.plan_rows(rows)
     }
 
-    fn plan_rows(&self, rows: usize, sub: Option<RowTile>) -> Plan {
+    fn plan_rows(&self, rows: usize) -> Plan {
         let slots = self.slots();
         let (sorted, offsets) = (self.ints(slots), self.ints(self.experts + 1));
         let info = [slots, self.base, self.experts].map(|v| v as u32);
@@ -234,7 +263,6 @@ impl Problem {
             tiles,
             max_tiles,
             rows,
-            sub,
         }
     }
 
@@ -249,7 +277,9 @@ impl Problem {
     fn gate_up(&self, plan: &Plan) -> CubeTensor {
         let act = self.floats(self.slots(), self.width);
         let (mut params, groups) = self.product(&self.gate_up, self.hidden);
+        let columns = self.tile(plan, &mut params, 4);
         let info = [plan.max_tiles, self.width, groups, self.top_k].map(|v| v as u32);
+        let grid = fold(plan.max_tiles * self.width.div_ceil(columns));
         let buffers = [
             &self.x,
             &self.gate_up,
@@ -258,15 +288,6 @@ impl Problem {
             &plan.tiles,
             &act,
         ];
-        if let Some(tile) = plan.sub {
-            params.extend(tile.params());
-            params.push(("PAIRED", "true".to_string()));
-            let grid = fold(plan.max_tiles * self.width.div_ceil(SUB_COLUMNS / 2));
-            launch("moe_product_sub", params, grid, &buffers, &info);
-            return act;
-        }
-        let columns = self.tile(plan, &mut params, 4);
-        let grid = fold(plan.max_tiles * self.width.div_ceil(columns));
         launch("moe_gate_up", params, grid, &buffers, &info);
         act
     }
@@ -281,17 +302,10 @@ impl Problem {
     ) -> CubeTensor {
         let y = self.floats(self.slots(), columns);
         let (mut params, groups) = self.product(w, inner);
-        let info = [plan.max_tiles, columns, groups, row_div].map(|v| v as u32);
-        let buffers = [rows, w, &plan.sorted, &plan.offsets, &plan.tiles, &y];
-        if let Some(tile) = plan.sub {
-            params.extend(tile.params());
-            params.push(("PAIRED", "false".to_string()));
-            let grid = fold(plan.max_tiles * columns.div_ceil(SUB_COLUMNS));
-            launch("moe_product_sub", params, grid, &buffers, &info);
-            return y;
-        }
         let per_group = self.tile(plan, &mut params, 8);
+        let info = [plan.max_tiles, columns, groups, row_div].map(|v| v as u32);
         let grid = fold(plan.max_tiles * columns.div_ceil(per_group));
+        let buffers = [rows, w, &plan.sorted, &plan.offsets, &plan.tiles, &y];
         launch("moe_down", params, grid, &buffers, &info);
         y
     }
@@ -308,7 +322,7 @@ impl Problem {
             "moe_combine",
             params,
             grid,
-            &[y, &self.weights, &self.ids, &out],
+            &[y, &self.weights, &self.ids, y, &out],
             &info,
         );
         out
@@ -324,6 +338,13 @@ pub(crate) fn moe_experts(
     base: usize,
 ) -> CubeTensor {
     let problem = Problem::new(x, ids, weights, gate_up, down, base);
+    let form = Form::experts(&problem.x, problem.slots(), problem.experts);
+    if (lanes_of_eight(&problem.x) || form.is_some())
+        && let Some(gate_up) = Words::floats(&problem.gate_up)
+        && let Some(down) = Words::floats(&problem.down)
+    {
+        return problem.rows(&gate_up, &down);
+    }
     if problem.slots() <= FEW_SLOTS {
         return problem.few();
     }
@@ -336,4 +357,37 @@ pub(crate) fn moe_experts(
         [problem.hidden, problem.width, 1],
     );
     problem.combine(&y, true)
+}
+
+pub(crate) fn moe_experts_codes(
+    x: CubeTensor,
+    ids: CubeTensor,
+    weights: CubeTensor,
+    codes: [CubeTensor; 4],
+    formats: [Format; 2],
+    base: usize,
+) -> CubeTensor {
+    let (x, weights, ids) = (f32_rows(x), f32_rows(weights), into_contiguous(ids));
+    let [tokens, hidden] = x.shape().dims::<2>();
+    let [experts, rows, _] = codes[0].shape().dims::<3>();
+    let (top_k, on_cpu, width) = (ids.shape()[1], on_cpu_adapter(&x), rows / 2);
+    let words = |at: usize, format, inner| {
+        Words::codes(codes[at].clone(), codes[at + 1].clone(), format, inner)
+    };
+    let (gate_up, down) = (words(0, formats[0], hidden), words(2, formats[1], width));
+    let problem = Problem {
+        x,
+        ids,
+        weights,
+        gate_up: gate_up.words.clone(),
+        down: down.words.clone(),
+        base,
+        tokens,
+        hidden,
+        top_k,
+        experts,
+        width,
+        on_cpu,
+    };
+    problem.rows(&gate_up, &down)
 }

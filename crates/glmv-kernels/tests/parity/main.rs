@@ -6,10 +6,13 @@
 
 mod attention;
 mod backward;
+mod fused;
 mod gather;
 mod linear;
 mod moe;
+mod paged;
 mod properties;
+mod quantised;
 mod rope;
 mod router;
 mod routing;
