@@ -68,6 +68,8 @@ pub struct Info {
     pub buffer_alignment: u64,
     /// Memory of the adapter, if anything tells.
     pub memory: Capacity,
+    /// Least and greatest number of lanes of a subgroup, if shaders may use subgroup operations.
+    pub subgroup_lanes: Option<[u32; 2]>,
 }
 
 /// A device that answers, with its description.
@@ -148,6 +150,8 @@ fn adapters() -> Vec<Adapter> {
                 wgpu::DeviceType::Other => continue,
             };
             let limits = adapter.limits();
+            let features = adapter.features();
+            let lanes = [info.subgroup_min_size, info.subgroup_max_size];
             let info = Info {
                 backend: label.to_string(),
                 name: info.name,
@@ -158,7 +162,7 @@ fn adapters() -> Vec<Adapter> {
                 max_buffer_bytes: limits
                     .max_buffer_size
                     .min(limits.max_storage_buffer_binding_size),
-                shader_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+                shader_f16: features.contains(wgpu::Features::SHADER_F16),
                 buffer_alignment: u64::from(
                     limits
                         .min_uniform_buffer_offset_alignment
@@ -168,6 +172,7 @@ fn adapters() -> Vec<Adapter> {
                     wgpu::DeviceType::Cpu => Capacity::host(),
                     _ => Capacity::of(&adapter),
                 },
+                subgroup_lanes: features.contains(wgpu::Features::SUBGROUP).then_some(lanes),
             };
             found.push(Adapter { info, kind, api });
         }
@@ -202,6 +207,7 @@ fn cpu_device(note: Option<String>) -> Selected {
         shader_f16: false,
         buffer_alignment: 1,
         memory: Capacity::host(),
+        subgroup_lanes: None,
     };
     Selected {
         device: Device::flex(),
@@ -221,6 +227,7 @@ pub fn select(choice: Choice) -> Result<Selected, Error> {
     if choice == Choice::Cpu {
         return Ok(cpu_device(None));
     }
+    OCTETS.get_or_init(|| octets(&adapters()));
     match best(choice) {
         Some(adapter) => open(adapter),
         None if choice == Choice::Gpu => Err(Error::NoAdapter),
@@ -372,6 +379,19 @@ pub fn read_int<const D: usize>(tensor: Tensor<D, Int>) -> Result<Vec<i64>, Erro
         note_read(data.bytes().len());
     }
     Ok(data.iter::<i64>().collect())
+}
+
+static OCTETS: OnceLock<bool> = OnceLock::new();
+
+/// Whether the software adapter runs shaders in subgroups of exactly eight lanes.
+fn octets(found: &[Adapter]) -> bool {
+    let software = found.iter().find(|a| a.info.software);
+    software.is_some_and(|a| a.info.subgroup_lanes == Some([8, 8]))
+}
+
+/// True if `device` is a software adapter whose subgroups have eight lanes, always.
+pub(crate) fn has_octets(device: &CubeDevice) -> bool {
+    is_cpu_adapter(device) && *OCTETS.get_or_init(|| octets(&adapters()))
 }
 
 /// True if `device` is a software adapter.

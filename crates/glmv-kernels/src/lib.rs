@@ -49,6 +49,7 @@ mod queue_log;
 mod rope;
 mod route;
 pub mod selftest;
+mod tile;
 mod weight;
 mod words;
 
@@ -64,9 +65,9 @@ pub use fused::{
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
 pub use invariance::{INVARIANT_ROWS, row_invariant};
 pub use kv::{KvFormat, KvStore, kv_copy, kv_copy_reference, kv_write, kv_write_reference};
-#[doc(hidden)]
-pub use launch::on_gpu_tiling;
 pub use launch::{launches, reset_launches};
+#[doc(hidden)]
+pub use launch::{on_gpu_tiling, on_plain_tiling};
 pub use linear::{linear, linear_reference};
 pub use moe::{RouterConfig, moe_experts, moe_experts_reference, moe_router, moe_router_reference};
 pub use norm::{

@@ -67,7 +67,7 @@ pub fn measure(args: &BenchArgs, sides: &[usize], loaded: &Loaded) -> anyhow::Re
 
 /// The first prefill of the process and a later one, then a short decode; what that held.
 fn first_token(model: &Glm4v, prompt: usize) -> anyhow::Result<(f64, f64, Option<Memory>)> {
-    let mut rows = Rows::new(model, 1, prompt, SHORT_DECODE);
+    let mut rows = Rows::new(model, 1, prompt, SHORT_DECODE)?;
     let cold = seconds(|| rows.prefill())?;
     for _ in 0..SHORT_DECODE {
         rows.step()?;
@@ -86,7 +86,7 @@ fn plan_of(model: &Glm4v, info: &Info, prompt: usize) -> Plan {
 }
 
 fn launches(model: &Glm4v, prompt: usize, plan: &Plan) -> anyhow::Result<Work> {
-    let mut rows = Rows::new(model, 1, prompt, 2 * SHORT_DECODE);
+    let mut rows = Rows::new(model, 1, prompt, 2 * SHORT_DECODE)?;
     let (done, prefill) = counts(|| rows.prefill());
     done?;
     let mut steps_of = || (0..SHORT_DECODE).try_for_each(|_| rows.step());
@@ -145,12 +145,12 @@ fn settings<'a>(
 ) -> (Vec<Setting<'a>>, Vec<String>) {
     let (mut list, mut left_out) = (Vec::new(), Vec::new());
     if args.pp > 0 {
-        list.push(Setting::Prefill(Rows::new(model, 1, args.pp, 1)));
+        list.push(Setting::Prefill(Rows::new(model, 1, args.pp, 1)?));
     }
     if args.tg > 0 {
         for batch in &args.batch {
             // The prompt is also what decoding starts behind; one token if there is none.
-            let rows = Rows::new(model, *batch, args.pp.max(1), args.tg);
+            let rows = Rows::new(model, *batch, args.pp.max(1), args.tg)?;
             list.push(Setting::Decode(rows, *batch));
         }
     }
