@@ -10,11 +10,19 @@ const SCALAR: (&str, &str) = ("ONES", "vec4<f32>(1.0, 0.0, 0.0, 0.0)");
 const VEC4: (&str, &str) = ("Vec", "vec4<f32>");
 const VEC1: (&str, &str) = ("Vec", "f32");
 const UINT: (&str, &str) = ("Int", "u32");
+const PAGED: (&str, &str) = ("PAGED", "true");
+// An 8-bit cache: four codes in a word, taken apart by a product and a division.
+const Q8: (&str, &str) = ("Q8", "true");
+const CODES: (&str, &str) = ("KvElem", "u32");
+const WIDE: (&str, &str) = ("Wide", "vec4<u32>");
+const SPREAD: (&str, &str) = ("SPREAD", "vec4<u32>(0x1000000u, 0x10000u, 0x100u, 1u)");
+const TOP: (&str, &str) = ("TOP", "vec4<u32>(0x1000000u)");
 
-/// Prepends each activation storage and each storage of the named operand to the given values.
+/// Prepends each activation storage and each storage of the named operand to the given values; whole
+/// sets may follow a semicolon.
 macro_rules! storage_sets {
-    ($operand:literal, $([$($extra:expr),* $(,)?]),+ $(,)?) => {
-        &[$(
+    ($operand:literal, $([$($extra:expr),* $(,)?]),+ $(; $($whole:expr),+)? $(,)?) => {
+        &[$($($whole,)+)? $(
             &[VEC4, ($operand, "vec4<f32>"), $($extra),*],
             &[VEC4, ($operand, "vec4<f16>"), $($extra),*],
             &[VEC1, ($operand, "f32"), SCALAR, $($extra),*],
@@ -68,8 +76,25 @@ const ATTENTION: &[crate::Params] = storage_sets![
     [("DH", "64u"), ("ROW_LANES", "8u")],
     [("DH", "64u"), ("ROW_LANES", "1u")],
     [("DH", "32u"), ("ROW_LANES", "8u"), UINT],
-    [("DH", "32u"), ("ROW_LANES", "4u"), ("SPLITS", "8u")],
-    [("DH", "32u"), ("ROW_LANES", "2u"), ("SPLITS", "64u")],
+    [("DH", "32u"), ("ROW_LANES", "4u"), PAGED],
+    [("DH", "32u"), ("ROW_LANES", "8u"), PAGED, ("BLOCK", "32u")],
+    [("DH", "3u"), ("ROW_LANES", "1u"), PAGED, UINT];
+    &[Q8, CODES, WIDE, SPREAD, TOP, PAGED, ("DH", "32u"), ("ROW_LANES", "8u")],
+    &[Q8, CODES, WIDE, SPREAD, TOP, PAGED, ("DH", "3u"), ("ROW_LANES", "1u"), UINT],
+];
+const KV_WRITE: &[crate::Params] = &[
+    &[VEC4, ("KvElem", "vec4<f32>")],
+    &[VEC4, ("KvElem", "vec4<f16>"), UINT],
+    &[VEC1, ("KvElem", "f32")],
+    &[VEC1, ("KvElem", "f16")],
+];
+const KV_COPY: &[crate::Params] = &[
+    &[("Elem", "vec4<f32>")],
+    &[("Elem", "vec4<f16>")],
+    &[("Elem", "vec4<u32>")],
+    &[("Elem", "f32"), UINT],
+    &[("Elem", "f16")],
+    &[("Elem", "u32")],
 ];
 
 /// Values of `KIND`, the storage of weights in 16-byte words.
@@ -93,6 +118,11 @@ macro_rules! row_sets {
 }
 
 pub(crate) const SHADERS: &[Shader] = &[
+    Shader {
+        name: "rope_angles",
+        source: include_str!("rope_angles.wgsl"),
+        sets: &[&[], &[UINT]],
+    },
     Shader {
         name: "rms_norm",
         source: include_str!("rms_norm.wgsl"),
@@ -211,5 +241,20 @@ pub(crate) const SHADERS: &[Shader] = &[
             [WORDS_Q4, ("WG", "8u")],
             [WORDS_Q4, ("WG", "32u")],
         ],
+    },
+    Shader {
+        name: "kv_write",
+        source: include_str!("kv_write.wgsl"),
+        sets: KV_WRITE,
+    },
+    Shader {
+        name: "kv_write_q8",
+        source: include_str!("kv_write_q8.wgsl"),
+        sets: &[&[("Int", "i32")], &[UINT]],
+    },
+    Shader {
+        name: "kv_copy",
+        source: include_str!("kv_copy.wgsl"),
+        sets: KV_COPY,
     },
 ];

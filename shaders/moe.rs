@@ -120,6 +120,18 @@ pub const SHADERS: &[Shader] = &[
             &[INT, ("Vec", "vec4<f32>"), ("WEIGHTED", "true")],
             &[INT, ("Vec", "vec4<f32>"), ("WEIGHTED", "false")],
             &[INT, ("Vec", "f32"), ("WEIGHTED", "true")],
+            &[
+                INT,
+                ("Vec", "vec4<f32>"),
+                ("WEIGHTED", "true"),
+                ("RESIDUAL", "true"),
+            ],
+            &[
+                INT,
+                ("Vec", "f32"),
+                ("WEIGHTED", "true"),
+                ("RESIDUAL", "true"),
+            ],
             &[INT, ("Vec", "f32"), ("WEIGHTED", "false")],
             &[UINT, ("Vec", "vec4<f32>"), ("WEIGHTED", "true")],
         ],

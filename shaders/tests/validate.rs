@@ -6,14 +6,16 @@ use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
 
-const MAX_BINDINGS: usize = 8;
+const MAX_BINDINGS: usize = 11;
 const MAX_WORKGROUP_BYTES: u32 = 16 * 1024;
 
 fn check(text: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let info = Validator::new(
         ValidationFlags::all(),
-        Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP,
+        Capabilities::SHADER_FLOAT16
+            | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+            | Capabilities::SUBGROUP,
     )
     .validate(&module)
     .map_err(|e| e.emit_to_string(text))?;

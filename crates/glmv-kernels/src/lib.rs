@@ -13,7 +13,8 @@
 //! | token embedding | [`embed`] | `embed_rows.wgsl` | none |
 //! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
 //! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl`, `linear_rows*.wgsl` | twin |
-//! | attention over key ranges | [`attention`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
+//! | writes to a paged cache | [`kv_write`], [`kv_copy`] | `kv_*.wgsl` | none |
+//! | attention over key ranges | [`attention`], [`attention_paged`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
 //!
@@ -24,13 +25,17 @@
 //! `GLMV_KERNELS=twin:rope,attention` forces twins, to bisect a difference.
 
 mod attention;
+mod attention_paged;
 mod autodiff;
 mod backend;
+mod backend_kv;
 pub mod device;
 mod elementwise;
 mod embed;
 mod flex;
+mod fused;
 mod gather;
+mod kv;
 mod launch;
 mod linear;
 mod moe;
@@ -43,9 +48,15 @@ mod weight;
 mod words;
 
 pub use attention::{attention, attention_reference};
+pub use attention_paged::{attention_paged, attention_paged_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use embed::{embed, embed_reference};
+pub use fused::{
+    After, CacheRows, FEW_ROWS, Heads, Norm, fused_experts, fused_experts_reference, fused_linear,
+    fused_linear_reference, fused_qkv, fused_qkv_reference, qkv_is_fused,
+};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
+pub use kv::{KvFormat, KvStore, kv_copy, kv_copy_reference, kv_write, kv_write_reference};
 #[doc(hidden)]
 pub use launch::on_gpu_tiling;
 pub use launch::{launches, reset_launches};

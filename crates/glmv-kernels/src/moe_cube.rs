@@ -296,7 +296,7 @@ impl Problem {
             "moe_combine",
             params,
             grid,
-            &[y, &self.weights, &self.ids, &out],
+            &[y, &self.weights, &self.ids, y, &out],
             &info,
         );
         out

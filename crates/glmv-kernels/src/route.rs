@@ -14,9 +14,12 @@ pub enum Op {
     Splice,
     Embed,
     Linear,
+    KvWrite,
     Attention,
     MoeRouter,
     MoeExperts,
+    /// The fused launches of decoding.
+    Fused,
 }
 
 impl Op {
@@ -28,10 +31,12 @@ impl Op {
         Op::RmsNorm,
         Op::Linear,
         Op::Rope,
+        Op::KvWrite,
         Op::Attention,
         Op::SwiGlu,
         Op::MoeRouter,
         Op::MoeExperts,
+        Op::Fused,
     ];
 
     /// Name in `GLMV_KERNELS`, in `glmv doctor` and in reports.
@@ -44,9 +49,11 @@ impl Op {
             Op::Splice => "splice",
             Op::Embed => "embed",
             Op::Linear => "linear",
+            Op::KvWrite => "kv_write",
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",
+            Op::Fused => "fused",
         }
     }
 

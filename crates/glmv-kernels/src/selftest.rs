@@ -9,6 +9,7 @@ use glmv_quant::Format;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+mod cache;
 mod cases;
 
 /// One op on one device.
@@ -77,11 +78,10 @@ fn message(payload: &(dyn std::any::Any + Send)) -> String {
 /// Largest difference allowed: rounding of sums of up to 300 products of numbers below one.
 fn tolerance(op: Op) -> f32 {
     match op {
-        Op::Splice => 0.0,
-        Op::Embed => 0.0,
+        Op::Splice | Op::Embed | Op::KvWrite => 0.0,
         Op::Rope => 2e-6,
         Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter => 2e-5,
-        Op::Linear | Op::Attention | Op::MoeExperts => 1e-4,
+        Op::Linear | Op::Attention | Op::MoeExperts | Op::Fused => 1e-4,
     }
 }
 
@@ -94,9 +94,11 @@ fn measure(op: Op, inputs: &Inputs) -> Outcome {
         Op::Splice => cases::splices(inputs),
         Op::Embed => cases::embeds(inputs),
         Op::Linear => cases::linears(inputs),
-        Op::Attention => cases::attentions(inputs),
+        Op::KvWrite => cache::writes(inputs),
+        Op::Attention => worst([cases::attentions(inputs), cache::attentions(inputs)]),
         Op::MoeRouter => cases::routers(inputs),
         Op::MoeExperts => cases::experts(inputs),
+        Op::Fused => cases::fused(inputs),
     }
 }
 

@@ -6,9 +6,11 @@
 
 mod attention;
 mod backward;
+mod fused;
 mod gather;
 mod linear;
 mod moe;
+mod paged;
 mod properties;
 mod quantised;
 mod rope;

@@ -5,7 +5,7 @@ use crate::config::TextConfig;
 use crate::{Error, Linear, Loader};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use glmv_kernels::{attention, rope};
+use glmv_kernels::{Norm, attention, rms_norm, rope};
 
 /// HF `Glm4vTextAttention` / `Glm4vMoeTextAttention` weights.
 #[derive(Module, Debug)]
@@ -33,17 +33,21 @@ impl Attention {
         })
     }
 
+    /// Attention over the normed input, before the output projection.
+    ///
     /// # Shapes
-    /// `x` `[batch * seq, hidden]` → `[batch * seq, hidden]`.
+    /// `x` `[batch * seq, hidden]` → `[batch * seq, heads * head_dim]`.
     pub(super) fn forward(
         &self,
         x: Tensor<2>,
+        norm: Norm,
         config: &TextConfig,
         context: &Context<'_>,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<2> {
         let (batch, seq, head_dim) = (context.batch, context.seq, config.head_dim);
         let (q, kv) = (config.num_heads * head_dim, config.num_kv_heads * head_dim);
+        let x = rms_norm(x, norm.weight, norm.eps);
         let rows = |range| self.qkv_proj.forward_rows(x.clone(), range);
         let split = |t: Tensor<2>, heads: usize| t.reshape([batch * seq, heads, head_dim]);
         let turn = |t: Tensor<3>| rope(t, context.rope, context.positions.clone(), context.pairing);
@@ -59,7 +63,6 @@ impl Attention {
         };
         let scale = (head_dim as f32).powf(-0.5);
         let out = attention(q, k, v, context.range.clone(), scale);
-        self.o_proj
-            .forward(out.reshape([batch * seq, config.num_heads * head_dim]))
+        out.reshape([batch * seq, config.num_heads * head_dim])
     }
 }
