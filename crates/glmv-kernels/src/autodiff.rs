@@ -2,7 +2,6 @@
 //! their twins, and `route` never sends a tracked tensor here for them.
 
 use crate::backend::{ExpertGrads, KernelOps};
-use crate::fused;
 use crate::moe::RouterConfig;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
@@ -255,40 +254,6 @@ impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
     ) -> ExpertGrads<Self> {
         no_backward("moe_experts_backward")
-    }
-    fn few_linear(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: fused::LinearForm,
-    ) -> FloatTensor<Self> {
-        no_backward("few_linear")
-    }
-    fn few_qkv(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: fused::QkvForm,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        no_backward("few_qkv")
-    }
-    fn few_experts(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: (f32, usize),
-    ) -> FloatTensor<Self> {
-        no_backward("few_experts")
     }
     fn rope_angles(
         _: FloatTensor<Self>,

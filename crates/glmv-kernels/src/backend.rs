@@ -2,7 +2,7 @@
 //! autodiff (hand-written backward). Primitives in, primitives out; the public functions of the op
 //! files are the only callers.
 
-use crate::{attention, elementwise, embed, fused, gather, linear, moe, moe_cube, norm, rope};
+use crate::{attention, elementwise, embed, gather, linear, moe, moe_cube, norm, rope};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Flex, backend_extension};
 use burn_cubecl::CubeBackend;
@@ -125,34 +125,6 @@ pub(crate) trait KernelOps: Backend {
         FloatTensor<Self>,
         FloatTensor<Self>,
     );
-    fn few_linear(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        extra: FloatTensor<Self>,
-        form: fused::LinearForm,
-    ) -> FloatTensor<Self>;
-    fn few_qkv(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        angles: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
-        slots: IntTensor<Self>,
-        form: fused::QkvForm,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    fn few_experts(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        weights: FloatTensor<Self>,
-        gate_up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        residual: FloatTensor<Self>,
-        scalars: (f32, usize),
-    ) -> FloatTensor<Self>;
     fn rope_angles(
         table: FloatTensor<Self>,
         pos: IntTensor<Self>,
@@ -306,40 +278,6 @@ impl KernelOps for CubeBackend {
         grad: FloatTensor<Self>,
     ) -> ExpertGrads<Self> {
         moe_cube::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
-    }
-    fn few_linear(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        extra: FloatTensor<Self>,
-        form: fused::LinearForm,
-    ) -> FloatTensor<Self> {
-        fused::cube::linear(x, gamma, weight, extra, form)
-    }
-    fn few_qkv(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        angles: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
-        slots: IntTensor<Self>,
-        form: fused::QkvForm,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        fused::cube::qkv(x, gamma, weight, bias, angles, keys, values, slots, form)
-    }
-    fn few_experts(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        weights: FloatTensor<Self>,
-        gate_up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        residual: FloatTensor<Self>,
-        scalars: (f32, usize),
-    ) -> FloatTensor<Self> {
-        fused::cube::experts(x, gamma, ids, weights, gate_up, down, residual, scalars)
     }
     fn rope_angles(
         table: FloatTensor<Self>,
@@ -497,40 +435,6 @@ impl KernelOps for Flex {
     ) -> ExpertGrads<Self> {
         moe::native::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
     }
-    fn few_linear(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: fused::LinearForm,
-    ) -> FloatTensor<Self> {
-        not_native("few_linear")
-    }
-    fn few_qkv(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: fused::QkvForm,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        not_native("few_qkv")
-    }
-    fn few_experts(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: (f32, usize),
-    ) -> FloatTensor<Self> {
-        not_native("few_experts")
-    }
     fn rope_angles(
         table: FloatTensor<Self>,
         pos: IntTensor<Self>,
@@ -538,9 +442,4 @@ impl KernelOps for Flex {
     ) -> FloatTensor<Self> {
         rope::native::angles(table, pos, axis)
     }
-}
-
-/// A fused launch reached the CPU device: a routing bug, since `fused` runs the ops one by one there.
-fn not_native(op: &str) -> ! {
-    panic!("{op} is a wgpu launch: the CPU device runs its parts")
 }

@@ -3,8 +3,10 @@
 //! tensors run the ops one by one.
 
 use crate::backend::KernelOps;
+use crate::backend_codes::CodesOps;
 use crate::moe::{moe_experts, moe_experts_reference};
 use crate::route::{Op, Route, route};
+use crate::weight::Weight;
 use crate::{linear, linear_reference, rms_norm, rms_norm_reference, swiglu, swiglu_reference};
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor};
@@ -59,23 +61,28 @@ pub(crate) enum Form {
 }
 
 /// True where the fused kernels run: wgpu, few rows, rows of whole vectors.
-pub(crate) fn is_fused(x: &Tensor<2>, weights: &[DType]) -> bool {
+pub(crate) fn is_fused<'a, const D: usize>(
+    x: &Tensor<2>,
+    weights: impl IntoIterator<Item = &'a Weight<D>>,
+) -> bool {
     let [rows, k] = x.dims();
-    let group = match weights.contains(&DType::F16) {
-        true => 8,
-        false => 4,
-    };
     rows > 0
         && rows <= FEW_ROWS
-        && k.is_multiple_of(group)
-        && weights.iter().all(|t| matches!(t, DType::F32 | DType::F16))
+        && weights.into_iter().all(|w| match w {
+            Weight::Float(t) => match t.dtype() {
+                DType::F32 => k.is_multiple_of(4),
+                DType::F16 => k.is_multiple_of(8),
+                _ => false,
+            },
+            Weight::Quantised(_) => k.is_multiple_of(4),
+        })
         && route(Op::Fused, &x.device()) == Route::Wgsl
 }
 
 /// `after(norm(x) · weightᵀ)`.
 ///
 /// # Shapes
-/// `x` `[rows, in]` f32, `weight` `[n, in]` f32 or f16 → `[rows, n]`, or half as wide for SwiGLU.
+/// `x` `[rows, in]` f32, `weight` `[n, in]` f32, f16 or codes → `[rows, n]`, or half as wide for SwiGLU.
 ///
 /// # Panics
 /// If shapes disagree.
@@ -84,10 +91,11 @@ pub(crate) fn is_fused(x: &Tensor<2>, weights: &[DType]) -> bool {
 pub fn fused_linear(
     x: Tensor<2>,
     norm: Option<Norm>,
-    weight: Tensor<2>,
+    weight: impl Into<Weight<2>>,
     after: After,
 ) -> Tensor<2> {
-    if !is_fused(&x, &[weight.dtype()]) {
+    let weight = weight.into();
+    if !is_fused(&x, [&weight]) {
         let x = match norm {
             Some(norm) => rms_norm(x, norm.weight, norm.eps),
             None => x,
@@ -116,20 +124,24 @@ pub fn fused_linear(
         After::SwiGlu => (any(), Form::SwiGlu),
     };
     let form = LinearForm { norm: eps, after };
-    Tensor::from_dispatch(Dispatch::few_linear(
-        x.clone().into_dispatch(),
-        gamma,
-        weight.into_dispatch(),
-        extra,
-        form,
-    ))
+    let rows = x.clone().into_dispatch();
+    Tensor::from_dispatch(match weight {
+        Weight::Float(weight) => {
+            Dispatch::few_linear(rows, gamma, weight.into_dispatch(), extra, form)
+        }
+        Weight::Quantised(q) => {
+            let (codes, scales, format) = q.into_parts();
+            let (codes, scales) = (codes.into_dispatch(), scales.into_dispatch());
+            Dispatch::few_linear_codes(rows, gamma, codes, scales, extra, (form, format))
+        }
+    })
 }
 
 /// Definition of [`fused_linear`].
 pub fn fused_linear_reference(
     x: Tensor<2>,
     norm: Option<Norm>,
-    weight: Tensor<2>,
+    weight: impl Into<Weight<2>>,
     after: After,
 ) -> Tensor<2> {
     let x = match norm {
@@ -157,12 +169,12 @@ pub fn fused_experts(
     norm: Norm,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    shards: &[(Tensor<3>, Tensor<3>)],
+    shards: &[(Weight<3>, Weight<3>)],
 ) -> Tensor<2> {
-    let types: Vec<DType> = shards.iter().map(|(gate_up, _)| gate_up.dtype()).collect();
     let [tokens, slots] = ids.dims();
     let width = shards.first().map_or(0, |(_, down)| down.dims()[2]);
-    if !is_fused(&x, &types) || tokens * slots > FEW_SLOTS || !width.is_multiple_of(8) {
+    let gate_ups = shards.iter().map(|(gate_up, _)| gate_up);
+    if !is_fused(&x, gate_ups) || tokens * slots > FEW_SLOTS || !width.is_multiple_of(8) {
         let normed = rms_norm(x.clone(), norm.weight, norm.eps);
         return sum(x, shards, |gate_up, down, base| {
             moe_experts(
@@ -178,16 +190,37 @@ pub fn fused_experts(
     let (mut base, mut out) = (0, x.clone());
     for (gate_up, down) in shards {
         let experts = gate_up.dims()[0];
-        out = Tensor::from_dispatch(Dispatch::few_experts(
-            x.clone().into_dispatch(),
-            norm.weight.clone().into_dispatch(),
-            ids.clone().into_dispatch(),
-            weights.clone().into_dispatch(),
-            gate_up.clone().into_dispatch(),
-            down.clone().into_dispatch(),
-            out.into_dispatch(),
-            (norm.eps, base),
-        ));
+        let (x, gamma) = (x.clone().into_dispatch(), norm.weight.clone());
+        let (gamma, ids) = (gamma.into_dispatch(), ids.clone().into_dispatch());
+        let (weights, residual) = (weights.clone().into_dispatch(), out.into_dispatch());
+        out = Tensor::from_dispatch(match (gate_up.clone(), down.clone()) {
+            (Weight::Quantised(gate_up), Weight::Quantised(down)) => {
+                let (gate_up, gate_up_scales, first) = gate_up.into_parts();
+                let (down, down_scales, second) = down.into_parts();
+                Dispatch::few_experts_codes(
+                    x,
+                    gamma,
+                    ids,
+                    weights,
+                    gate_up.into_dispatch(),
+                    gate_up_scales.into_dispatch(),
+                    down.into_dispatch(),
+                    down_scales.into_dispatch(),
+                    residual,
+                    (norm.eps, base, [first, second]),
+                )
+            }
+            (gate_up, down) => Dispatch::few_experts(
+                x,
+                gamma,
+                ids,
+                weights,
+                gate_up.into_float().into_dispatch(),
+                down.into_float().into_dispatch(),
+                residual,
+                (norm.eps, base),
+            ),
+        });
         base += experts;
     }
     out
@@ -199,7 +232,7 @@ pub fn fused_experts_reference(
     norm: Norm,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    shards: &[(Tensor<3>, Tensor<3>)],
+    shards: &[(Weight<3>, Weight<3>)],
 ) -> Tensor<2> {
     let normed = rms_norm_reference(x.clone(), norm.weight, norm.eps);
     sum(x, shards, |gate_up, down, base| {
@@ -217,8 +250,8 @@ pub fn fused_experts_reference(
 /// `x` plus what `part` makes of each shard and its first expert.
 fn sum(
     x: Tensor<2>,
-    shards: &[(Tensor<3>, Tensor<3>)],
-    part: impl Fn(Tensor<3>, Tensor<3>, usize) -> Tensor<2>,
+    shards: &[(Weight<3>, Weight<3>)],
+    part: impl Fn(Weight<3>, Weight<3>, usize) -> Tensor<2>,
 ) -> Tensor<2> {
     let (mut base, mut out) = (0, x);
     for (gate_up, down) in shards {

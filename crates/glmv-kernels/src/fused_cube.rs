@@ -7,9 +7,10 @@ use crate::launch::{
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
+use glmv_quant::Format;
 
 /// A weight as the kernels read it: rows of `chunks` vec4<u32>.
-struct Weight {
+pub(crate) struct Weight {
     words: CubeTensor,
     /// f16 pairs; for plain weights any buffer.
     scales: CubeTensor,
@@ -18,7 +19,7 @@ struct Weight {
 }
 
 impl Weight {
-    fn float(w: CubeTensor) -> Self {
+    pub(crate) fn float(w: CubeTensor) -> Self {
         let words = weight_rows(w);
         let shape = words.shape();
         let k = shape[shape.num_dims() - 1];
@@ -31,6 +32,22 @@ impl Weight {
             words,
             format,
             chunks: k / group,
+        }
+    }
+}
+
+impl Weight {
+    pub(crate) fn codes(codes: CubeTensor, scales: CubeTensor, format: Format) -> Self {
+        let words = into_contiguous(codes);
+        let per_row = words.shape()[words.shape().num_dims() - 1];
+        Weight {
+            words,
+            scales: into_contiguous(scales),
+            format: match format {
+                Format::Q8 => 2,
+                Format::Q4 => 3,
+            },
+            chunks: per_row / 4,
         }
     }
 }
@@ -69,16 +86,11 @@ impl Tile {
 pub(crate) fn linear(
     x: CubeTensor,
     gamma: CubeTensor,
-    w: CubeTensor,
+    weight: Weight,
     extra: CubeTensor,
     form: LinearForm,
 ) -> CubeTensor {
-    let (x, gamma, extra, weight) = (
-        f32_rows(x),
-        f32_rows(gamma),
-        f32_rows(extra),
-        Weight::float(w),
-    );
+    let (x, gamma, extra) = (f32_rows(x), f32_rows(gamma), f32_rows(extra));
     let [rows, k] = x.shape().dims::<2>();
     let swiglu = form.after == Form::SwiGlu;
     let n = weight.words.shape()[0] / if swiglu { 2 } else { 1 };
@@ -104,7 +116,7 @@ pub(crate) fn linear(
 pub(crate) fn qkv(
     x: CubeTensor,
     gamma: CubeTensor,
-    w: CubeTensor,
+    weight: Weight,
     bias: CubeTensor,
     angles: CubeTensor,
     keys: CubeTensor,
@@ -112,12 +124,7 @@ pub(crate) fn qkv(
     slots: CubeTensor,
     form: QkvForm,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
-    let (x, gamma, bias, weight) = (
-        f32_rows(x),
-        f32_rows(gamma),
-        f32_rows(bias),
-        Weight::float(w),
-    );
+    let (x, gamma, bias) = (f32_rows(x), f32_rows(gamma), f32_rows(bias));
     let (angles, slots) = (f32_rows(angles), into_contiguous(slots));
     let ([tokens, k], heads) = (x.shape().dims::<2>(), form.heads);
     let q = empty(&x, [tokens, heads.queries, heads.dim], DType::F32);
@@ -305,13 +312,12 @@ pub(crate) fn experts(
     gamma: CubeTensor,
     ids: CubeTensor,
     weights: CubeTensor,
-    gate_up: CubeTensor,
-    down: CubeTensor,
+    gate_up: Weight,
+    down: Weight,
     residual: CubeTensor,
     (eps, base): (f32, usize),
 ) -> CubeTensor {
     let (x, gamma, residual) = (f32_rows(x), f32_rows(gamma), f32_rows(residual));
-    let (gate_up, down) = (Weight::float(gate_up), Weight::float(down));
     let (ids, weights) = (into_contiguous(ids), f32_rows(weights));
     let [tokens, slots] = ids.shape().dims::<2>();
     let problem = Experts {

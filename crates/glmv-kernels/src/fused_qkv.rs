@@ -2,7 +2,9 @@
 
 use super::{Norm, is_fused};
 use crate::backend::KernelOps;
+use crate::backend_codes::CodesOps;
 use crate::rope::{Pairing, RopeTable, rope_reference};
+use crate::weight::Weight;
 use crate::{linear_reference, rms_norm_reference};
 use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor, s};
@@ -43,9 +45,9 @@ pub(crate) struct QkvForm {
 }
 
 /// True where [`fused_qkv`] runs: wgpu, few tokens, heads of whole pairs of pairs.
-pub fn qkv_is_fused(x: &Tensor<2>, weight: &Tensor<2>, heads: Heads, table: &RopeTable) -> bool {
+pub fn qkv_is_fused(x: &Tensor<2>, weight: &Weight<2>, heads: Heads, table: &RopeTable) -> bool {
     let even = heads.dim.is_multiple_of(4) && table.axis.dims()[0].is_multiple_of(2);
-    even && is_fused(x, &[weight.dtype()])
+    even && is_fused(x, [weight])
 }
 
 /// Queries of the tokens, rotated; their keys, rotated, and values are written into the cache, in
@@ -63,14 +65,14 @@ pub fn qkv_is_fused(x: &Tensor<2>, weight: &Tensor<2>, heads: Heads, table: &Rop
 pub fn fused_qkv(
     x: Tensor<2>,
     norm: Norm,
-    (weight, bias): (Tensor<2>, Option<Tensor<1>>),
+    (weight, bias): (Weight<2>, Option<Tensor<1>>),
     heads: Heads,
     (angles, pairing): (Tensor<2>, Pairing),
     cache: CacheRows,
 ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
     let [tokens, hidden] = x.dims();
     assert!(
-        is_fused(&x, &[weight.dtype()]),
+        is_fused(&x, [&weight]),
         "fused_qkv: {tokens} tokens of {hidden}"
     );
     assert_eq!(weight.dims(), [heads.rows(), hidden], "fused_qkv: weight");
@@ -92,17 +94,27 @@ pub fn fused_qkv(
         bias: bias.is_some(),
     };
     let bias = bias.unwrap_or_else(|| norm.weight.clone());
-    let (q, keys, values) = Dispatch::few_qkv(
+    let (x, gamma, bias) = (
         x.into_dispatch(),
         norm.weight.into_dispatch(),
-        weight.into_dispatch(),
         bias.into_dispatch(),
-        angles.into_dispatch(),
-        cache.keys.into_dispatch(),
-        cache.values.into_dispatch(),
-        cache.slots.into_dispatch(),
-        form,
     );
+    let (angles, slots) = (angles.into_dispatch(), cache.slots.into_dispatch());
+    let (keys, values) = (cache.keys.into_dispatch(), cache.values.into_dispatch());
+    let (q, keys, values) = match weight {
+        Weight::Float(weight) => {
+            let weight = weight.into_dispatch();
+            Dispatch::few_qkv(x, gamma, weight, bias, angles, keys, values, slots, form)
+        }
+        Weight::Quantised(weight) => {
+            let (codes, scales, format) = weight.into_parts();
+            let (codes, scales) = (codes.into_dispatch(), scales.into_dispatch());
+            let form = (form, format);
+            Dispatch::few_qkv_codes(
+                x, gamma, codes, scales, bias, angles, keys, values, slots, form,
+            )
+        }
+    };
     (
         Tensor::from_dispatch(q),
         Tensor::from_dispatch(keys),
@@ -117,7 +129,7 @@ pub fn fused_qkv(
 pub fn fused_qkv_reference(
     x: Tensor<2>,
     norm: Norm,
-    (weight, bias): (Tensor<2>, Option<Tensor<1>>),
+    (weight, bias): (Weight<2>, Option<Tensor<1>>),
     heads: Heads,
     (table, positions, pairing): (&RopeTable, Tensor<2, Int>, Pairing),
 ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {

@@ -28,6 +28,7 @@ mod attention;
 mod attention_paged;
 mod autodiff;
 mod backend;
+mod backend_codes;
 mod backend_kv;
 pub mod device;
 mod elementwise;

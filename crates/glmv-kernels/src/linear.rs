@@ -2,6 +2,7 @@
 //! sums.
 
 use crate::backend::KernelOps;
+use crate::backend_codes::CodesOps;
 use crate::route::{Op, Route, route};
 use crate::weight::Weight;
 use burn::backend::Dispatch;

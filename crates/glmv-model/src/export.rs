@@ -54,7 +54,9 @@ impl Source {
                 }
                 values
             }
-            Source::Downsample(t, channels) => rows_to_conv(read(t.clone().dequantise())?, *channels),
+            Source::Downsample(t, channels) => {
+                rows_to_conv(read(t.clone().dequantise())?, *channels)
+            }
             Source::Experts(experts, rows, join) => {
                 let each = experts.iter().map(|(t, e)| {
                     let expert = t.clone().narrow(*e, *e + 1).dequantise();

@@ -11,7 +11,6 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use glmv_kernels::device::max_tensor_bytes;
 use glmv_kernels::{Quantised, Weight};
-use safetensors::tensor::Dtype;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
@@ -49,7 +48,10 @@ impl<'a> Loader<'a> {
             checkpoint,
             device,
             precision,
-            vision: float_on(device, precision),
+            vision: match checkpoint.vision().filter(|v| v.format().is_some()) {
+                Some(codes) if precision.format().is_some() => codes,
+                _ => float_on(device, precision),
+            },
             limit: max_tensor_bytes(device),
             used: RefCell::new(BTreeSet::new()),
             done: Cell::new(0),
@@ -105,13 +107,7 @@ impl<'a> Loader<'a> {
                 expected,
             });
         }
-        if !matches!(stored.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            let found = format!("{:?}", stored.dtype);
-            return Err(Error::Dtype {
-                name: name.to_string(),
-                found,
-            });
-        }
+        stored.width(name)?;
         self.used.borrow_mut().insert(name.to_string());
         Ok(stored)
     }
@@ -264,7 +260,9 @@ impl<'a> Loader<'a> {
         }
         let step = (CHUNK / cols.max(1)).max(1);
         for start in piece.rows.clone().step_by(step) {
-            let run = piece.clone().rows(start..(start + step).min(piece.rows.end));
+            let run = piece
+                .clone()
+                .rows(start..(start + step).min(piece.rows.end));
             let mut values = Vec::with_capacity(run.rows.len() * cols);
             self.take(&run, &mut values)?;
             words.quantise(&piece.name, &values)?;

@@ -2,8 +2,8 @@
 
 use crate::config::{Config, Family};
 use crate::decoder::Context;
-use crate::loader::float_on;
 use crate::inputs::{Batch, Features, Pixels, Sequences, ranges, sources};
+use crate::loader::float_on;
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{

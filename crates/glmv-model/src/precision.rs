@@ -18,12 +18,7 @@ pub enum Precision {
 
 impl Precision {
     /// All of them, the finest first.
-    pub const ALL: [Precision; 4] = [
-        Precision::F32,
-        Precision::F16,
-        Precision::Q8,
-        Precision::Q4,
-    ];
+    pub const ALL: [Precision; 4] = [Precision::F32, Precision::F16, Precision::Q8, Precision::Q4];
 
     /// Name on the command line and in files.
     pub fn name(self) -> &'static str {

@@ -61,8 +61,7 @@ impl<const D: usize> From<Weight<D>> for WeightParam<D> {
         match weight {
             Weight::Float(tensor) => WeightParam::Float(Param::from_tensor(tensor)),
             Weight::Quantised(q) => {
-                let param =
-                    |t: &Tensor<D, Int>| Param::initialized(ParamId::new(), t.clone());
+                let param = |t: &Tensor<D, Int>| Param::initialized(ParamId::new(), t.clone());
                 WeightParam::Codes(CodesParam {
                     codes: param(q.codes()),
                     scales: param(q.scales()),

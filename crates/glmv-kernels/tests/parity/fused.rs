@@ -1,8 +1,9 @@
 //! Fused decoding: products with their neighbours, for every number of rows they take.
 
-use crate::support::{Path, Source, View, check, devices, finish, read, reject};
+use crate::support::{Path, Source, Store, View, check, devices, finish, read, reject};
 use burn::tensor::{Int, Tensor};
 use glmv_kernels::*;
+use glmv_quant::Format;
 
 const TOLERANCE: f32 = 2e-5;
 const EPS: f32 = 1e-5;
@@ -19,11 +20,11 @@ fn products(
     source: &mut Source,
     path: Path,
     [rows, k, n]: [usize; 3],
-    half: bool,
+    store: Store,
 ) -> Vec<Vec<f32>> {
     let x = source.floats([rows, k]);
     let norm = norm(source, k);
-    let weight = source.weights([2 * n, k], half);
+    let weight = source.weight([2 * n, k], store);
     let (bias, residual) = (source.floats([2 * n]), source.floats([rows, 2 * n]));
     let forms = [
         (None, After::Nothing),
@@ -56,11 +57,11 @@ fn fused_linear_matches_its_twin() {
         (3, 1544, 70),
         (4, 13, 6),
     ] {
-        for half in [false, true] {
+        for store in Store::ALL {
             for view in View::ALL {
-                let name = format!("{rows}x{k} {n} f16 {half}");
+                let name = format!("{rows}x{k} {n} {store:?}");
                 check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                    products(s, p, [rows, k, n], half)
+                    products(s, p, [rows, k, n], store)
                 });
             }
         }
@@ -78,7 +79,7 @@ fn experts(
     path: Path,
     [tokens, slots, experts]: [usize; 3],
     [hidden, width]: [usize; 2],
-    half: bool,
+    store: Store,
 ) -> Vec<Vec<f32>> {
     let x = source.floats([tokens, hidden]);
     let norm = norm(source, hidden);
@@ -94,8 +95,8 @@ fn experts(
     let weights = source.floats([tokens, slots]);
     let parts = [experts / 2, experts - experts / 2];
     let shards = parts.map(|e| {
-        let gate_up = source.weights([e, 2 * width, hidden], half);
-        (gate_up, source.weights([e, hidden, width], half))
+        let gate_up = source.weight([e, 2 * width, hidden], store);
+        (gate_up, source.weight([e, hidden, width], store))
     });
     let run = match path {
         Path::Routed => fused_experts,
@@ -116,11 +117,11 @@ fn fused_experts_match_their_twin() {
         ([80, 2, 6], [32, 16]),
         ([3, 2, 6], [30, 7]),
     ] {
-        for half in [false, true] {
+        for store in Store::ALL {
             for view in View::ALL {
-                let name = format!("{sizes:?} {shape:?} f16 {half}");
+                let name = format!("{sizes:?} {shape:?} {store:?}");
                 check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                    experts(s, p, sizes, shape, half)
+                    experts(s, p, sizes, shape, store)
                 });
             }
         }
@@ -139,7 +140,7 @@ fn queries(
     path: Path,
     tokens: usize,
     pairing: Pairing,
-    half: bool,
+    store: Store,
 ) -> Vec<Vec<f32>> {
     let heads = Heads {
         queries: 6,
@@ -148,10 +149,10 @@ fn queries(
     };
     let x = source.floats([tokens, 48]);
     let norm = norm(source, 48);
-    let weight = source.weights([heads.rows(), 48], half);
-    let bias = match half {
-        true => None,
-        false => Some(source.floats([heads.rows()])),
+    let weight = source.weight([heads.rows(), 48], store);
+    let bias = match store {
+        Store::F16 | Store::Codes(Format::Q4) => None,
+        Store::F32 | Store::Codes(Format::Q8) => Some(source.floats([heads.rows()])),
     };
     let axes = [0, 1, 2, 0, 1, 2];
     let table = RopeTable::new(&[1.0, 0.7, 0.5, 0.2, 0.1, 0.01], &axes, 64, &source.device);
@@ -197,11 +198,11 @@ fn queries(
 fn fused_qkv_matches_its_twin() {
     for tokens in [1, 2, 5, 11, 64] {
         for pairing in [Pairing::HalfSplit, Pairing::Interleaved] {
-            for half in [false, true] {
+            for store in Store::ALL {
                 for view in View::ALL {
-                    let name = format!("{tokens} {pairing:?} f16 {half}");
+                    let name = format!("{tokens} {pairing:?} {store:?}");
                     check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                        queries(s, p, tokens, pairing, half)
+                        queries(s, p, tokens, pairing, store)
                     });
                 }
             }
@@ -214,18 +215,18 @@ fn fused_qkv_matches_its_twin() {
 #[test]
 fn rows_do_not_depend_on_their_number() {
     for (label, device) in devices().into_iter().filter(|(label, _)| *label == "wgpu") {
-        for half in [false, true] {
+        for store in Store::ALL {
             let mut source = Source::new(&device, View::Rows);
             let (x, norm) = (source.floats([64, 96]), norm(&mut source, 96));
-            let weight = source.weights([70, 96], half);
+            let weight = source.weight([70, 96], store);
             let all = read(fused_linear(
                 x.clone(),
                 Some(norm.clone()),
                 weight.clone(),
                 After::Nothing,
             ));
-            let gate_up = source.weights([9, 32, 96], half);
-            let down = source.weights([9, 96, 16], half);
+            let gate_up = source.weight([9, 32, 96], store);
+            let down = source.weight([9, 96, 16], store);
             let ids = (0..64 * 3).map(|i| (i * 5 % 9) as i64).collect();
             let (ids, weights) = (source.ints(ids, [64, 3]), source.floats([64, 3]));
             let shards = [(gate_up, down)];
@@ -243,14 +244,10 @@ fn rows_do_not_depend_on_their_number() {
                     weight.clone(),
                     After::Nothing,
                 ));
-                assert_eq!(got, all[..got.len()], "{label}: {rows} rows, f16 {half}");
+                assert_eq!(got, all[..got.len()], "{label}: {rows} rows, {store:?}");
                 if rows > 1 {
                     let got = mix(rows);
-                    assert_eq!(
-                        got,
-                        mixed[..got.len()],
-                        "{label}: {rows} tokens, f16 {half}"
-                    );
+                    assert_eq!(got, mixed[..got.len()], "{label}: {rows} tokens, {store:?}");
                 }
             }
         }

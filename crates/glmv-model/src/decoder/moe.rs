@@ -7,7 +7,8 @@ use crate::{Error, Loader, Probe, WeightParam};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, s};
 use glmv_kernels::{
-    After, Norm, RouterConfig, fused_experts, fused_linear, moe_experts, moe_router, rms_norm,
+    After, Norm, RouterConfig, Weight, fused_experts, fused_linear, moe_experts, moe_router,
+    rms_norm,
 };
 
 /// HF `Glm4vMoeTextMoE`. The shared MLP, `num_shared_experts` times as wide as an expert, is held as
@@ -165,7 +166,7 @@ impl Moe {
         sum.unwrap_or(x)
     }
 
-    fn shards(&self) -> Vec<(Tensor<3>, Tensor<3>)> {
+    fn shards(&self) -> Vec<(Weight<3>, Weight<3>)> {
         let both = self.gate_up_proj.iter().zip(&self.down_proj);
         both.map(|(gate_up, down)| (gate_up.val(), down.val()))
             .collect()
