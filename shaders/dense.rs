@@ -213,6 +213,21 @@ pub(crate) const SHADERS: &[Shader] = &[
         sets: ELEMENTWISE,
     },
     Shader {
+        name: "kv_write",
+        source: include_str!("kv_write.wgsl"),
+        sets: KV_WRITE,
+    },
+    Shader {
+        name: "kv_write_q8",
+        source: include_str!("kv_write_q8.wgsl"),
+        sets: &[&[("Int", "i32")], &[UINT]],
+    },
+    Shader {
+        name: "kv_copy",
+        source: include_str!("kv_copy.wgsl"),
+        sets: KV_COPY,
+    },
+    Shader {
         name: "embed_rows",
         source: include_str!("embed_rows.wgsl"),
         sets: &[
@@ -241,20 +256,5 @@ pub(crate) const SHADERS: &[Shader] = &[
             [WORDS_Q4, ("WG", "8u")],
             [WORDS_Q4, ("WG", "32u")],
         ],
-    },
-    Shader {
-        name: "kv_write",
-        source: include_str!("kv_write.wgsl"),
-        sets: KV_WRITE,
-    },
-    Shader {
-        name: "kv_write_q8",
-        source: include_str!("kv_write_q8.wgsl"),
-        sets: &[&[("Int", "i32")], &[UINT]],
-    },
-    Shader {
-        name: "kv_copy",
-        source: include_str!("kv_copy.wgsl"),
-        sets: KV_COPY,
     },
 ];

@@ -163,7 +163,7 @@ fn param_of(line: &'static str) -> Option<(&'static str, Param)> {
 pub fn all() -> impl Iterator<Item = &'static Shader> {
     dense::SHADERS
         .iter()
-        .chain(few::SHADERS)
+        .chain(few::shaders())
         .chain(moe::SHADERS)
 }
 

@@ -129,6 +129,8 @@ fn every_file_is_registered_documented_and_portable() {
         .filter_map(|name| name.strip_suffix(".wgsl").map(str::to_string))
         .collect();
     let mut names: Vec<&str> = all().map(|shader| shader.name).collect();
+    // Both kernels of a pair come from one file.
+    names.retain(|name| !(name.starts_with("few_") && name.ends_with("_sub")));
     files.sort_unstable();
     names.sort_unstable();
     assert_eq!(files, names);

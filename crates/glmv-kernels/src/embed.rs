@@ -1,6 +1,6 @@
 //! Token embeddings: rows of a table, in f32, by id.
 
-use crate::backend_codes::CodesOps;
+use crate::backend::KernelOps;
 use crate::route::{Op, Route, route};
 use crate::weight::Weight;
 use burn::backend::Dispatch;

@@ -2,8 +2,7 @@
 //! bias, residual, SwiGLU, rotation or cache write behind them. Other sizes, devices and tracked
 //! tensors run the ops one by one.
 
-use crate::backend::KernelOps;
-use crate::backend_codes::CodesOps;
+use crate::backend_few::FewOps;
 use crate::moe::{moe_experts, moe_experts_reference};
 use crate::route::{Op, Route, route};
 use crate::weight::Weight;
@@ -60,23 +59,29 @@ pub(crate) enum Form {
     SwiGlu,
 }
 
-/// True where the fused kernels run: wgpu, few rows, rows of whole vectors.
+/// True where the fused kernels run: wgpu, few rows, rows of whole words.
 pub(crate) fn is_fused<'a, const D: usize>(
     x: &Tensor<2>,
-    weights: impl IntoIterator<Item = &'a Weight<D>>,
+    mut weights: impl Iterator<Item = &'a Weight<D>>,
 ) -> bool {
-    let [rows, k] = x.dims();
+    let rows = x.dims()[0];
     rows > 0
         && rows <= FEW_ROWS
-        && weights.into_iter().all(|w| match w {
-            Weight::Float(t) => match t.dtype() {
-                DType::F32 => k.is_multiple_of(4),
-                DType::F16 => k.is_multiple_of(8),
-                _ => false,
-            },
-            Weight::Quantised(_) => k.is_multiple_of(4),
-        })
+        && x.dims()[1].is_multiple_of(4)
+        && weights.all(in_words)
         && route(Op::Fused, &x.device()) == Route::Wgsl
+}
+
+fn in_words<const D: usize>(weight: &Weight<D>) -> bool {
+    let inner = weight.dims()[D - 1];
+    match weight {
+        Weight::Float(t) => match t.dtype() {
+            DType::F32 => inner.is_multiple_of(4),
+            DType::F16 => inner.is_multiple_of(8),
+            _ => false,
+        },
+        Weight::Quantised(_) => inner.is_multiple_of(4),
+    }
 }
 
 /// `after(norm(x) · weightᵀ)`.
@@ -95,7 +100,7 @@ pub fn fused_linear(
     after: After,
 ) -> Tensor<2> {
     let weight = weight.into();
-    if !is_fused(&x, [&weight]) {
+    if !is_fused(&x, std::iter::once(&weight)) {
         let x = match norm {
             Some(norm) => rms_norm(x, norm.weight, norm.eps),
             None => x,
@@ -124,15 +129,13 @@ pub fn fused_linear(
         After::SwiGlu => (any(), Form::SwiGlu),
     };
     let form = LinearForm { norm: eps, after };
-    let rows = x.clone().into_dispatch();
+    let x = x.clone().into_dispatch();
     Tensor::from_dispatch(match weight {
-        Weight::Float(weight) => {
-            Dispatch::few_linear(rows, gamma, weight.into_dispatch(), extra, form)
-        }
+        Weight::Float(w) => Dispatch::few_linear(x, gamma, w.into_dispatch(), extra, form),
         Weight::Quantised(q) => {
             let (codes, scales, format) = q.into_parts();
             let (codes, scales) = (codes.into_dispatch(), scales.into_dispatch());
-            Dispatch::few_linear_codes(rows, gamma, codes, scales, extra, (form, format))
+            Dispatch::few_linear_codes(x, gamma, codes, scales, extra, format, form)
         }
     })
 }
@@ -156,6 +159,10 @@ pub fn fused_linear_reference(
     }
 }
 
+/// Experts of one shard: gate_up `[shard, 2 * width, hidden]` and down `[shard, hidden, width]`, of
+/// one kind.
+pub type Shard = (Weight<3>, Weight<3>);
+
 /// `x + experts(norm(x))`: the second half of a mixture-of-experts layer behind the router.
 ///
 /// # Shapes
@@ -169,12 +176,17 @@ pub fn fused_experts(
     norm: Norm,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    shards: &[(Weight<3>, Weight<3>)],
+    shards: &[Shard],
 ) -> Tensor<2> {
+    let stacks = || shards.iter().flat_map(|(gate_up, down)| [gate_up, down]);
+    let alike = shards.iter().all(|pair| {
+        matches!(
+            pair,
+            (Weight::Float(_), Weight::Float(_)) | (Weight::Quantised(_), Weight::Quantised(_))
+        )
+    });
     let [tokens, slots] = ids.dims();
-    let width = shards.first().map_or(0, |(_, down)| down.dims()[2]);
-    let gate_ups = shards.iter().map(|(gate_up, _)| gate_up);
-    if !is_fused(&x, gate_ups) || tokens * slots > FEW_SLOTS || !width.is_multiple_of(8) {
+    if !alike || !is_fused(&x, stacks()) || tokens * slots > FEW_SLOTS {
         let normed = rms_norm(x.clone(), norm.weight, norm.eps);
         return sum(x, shards, |gate_up, down, base| {
             moe_experts(
@@ -189,37 +201,35 @@ pub fn fused_experts(
     }
     let (mut base, mut out) = (0, x.clone());
     for (gate_up, down) in shards {
-        let experts = gate_up.dims()[0];
-        let (x, gamma) = (x.clone().into_dispatch(), norm.weight.clone());
-        let (gamma, ids) = (gamma.into_dispatch(), ids.clone().into_dispatch());
-        let (weights, residual) = (weights.clone().into_dispatch(), out.into_dispatch());
+        let [experts, _, hidden] = gate_up.dims();
+        let x = x.clone().into_dispatch();
+        let gamma = norm.weight.clone().into_dispatch();
+        let (ids, weights) = (ids.clone().into_dispatch(), weights.clone().into_dispatch());
+        let (residual, scalars) = (out.into_dispatch(), (norm.eps, base));
         out = Tensor::from_dispatch(match (gate_up.clone(), down.clone()) {
+            (Weight::Float(gate_up), Weight::Float(down)) => {
+                let (gate_up, down) = (gate_up.into_dispatch(), down.into_dispatch());
+                Dispatch::few_experts(x, gamma, ids, weights, gate_up, down, residual, scalars)
+            }
             (Weight::Quantised(gate_up), Weight::Quantised(down)) => {
-                let (gate_up, gate_up_scales, first) = gate_up.into_parts();
-                let (down, down_scales, second) = down.into_parts();
+                let width = down.dims()[2];
+                let (g, gs, gf) = gate_up.into_parts();
+                let (d, ds, df) = down.into_parts();
                 Dispatch::few_experts_codes(
                     x,
                     gamma,
                     ids,
                     weights,
-                    gate_up.into_dispatch(),
-                    gate_up_scales.into_dispatch(),
-                    down.into_dispatch(),
-                    down_scales.into_dispatch(),
+                    g.into_dispatch(),
+                    gs.into_dispatch(),
+                    d.into_dispatch(),
+                    ds.into_dispatch(),
                     residual,
-                    (norm.eps, base, [first, second]),
+                    (gf, hidden, df, width),
+                    scalars,
                 )
             }
-            (gate_up, down) => Dispatch::few_experts(
-                x,
-                gamma,
-                ids,
-                weights,
-                gate_up.into_float().into_dispatch(),
-                down.into_float().into_dispatch(),
-                residual,
-                (norm.eps, base),
-            ),
+            _ => unreachable!("shards of two kinds run op by op"),
         });
         base += experts;
     }
@@ -232,7 +242,7 @@ pub fn fused_experts_reference(
     norm: Norm,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    shards: &[(Weight<3>, Weight<3>)],
+    shards: &[Shard],
 ) -> Tensor<2> {
     let normed = rms_norm_reference(x.clone(), norm.weight, norm.eps);
     sum(x, shards, |gate_up, down, base| {
@@ -250,7 +260,7 @@ pub fn fused_experts_reference(
 /// `x` plus what `part` makes of each shard and its first expert.
 fn sum(
     x: Tensor<2>,
-    shards: &[(Weight<3>, Weight<3>)],
+    shards: &[Shard],
     part: impl Fn(Weight<3>, Weight<3>, usize) -> Tensor<2>,
 ) -> Tensor<2> {
     let (mut base, mut out) = (0, x);

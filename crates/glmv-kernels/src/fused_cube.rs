@@ -2,80 +2,82 @@
 
 use super::{Form, LinearForm, QkvForm};
 use crate::launch::{
-    Params, bits, empty, f32_rows, fold, launch, on_cpu_adapter, vec_params, weight_rows, wgsl_int,
+    Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params,
+    weight_rows, wgsl_int,
 };
+use crate::words::Words;
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use glmv_quant::Format;
 
-/// A weight as the kernels read it: rows of `chunks` vec4<u32>.
-pub(crate) struct Weight {
-    words: CubeTensor,
-    /// f16 pairs; for plain weights any buffer.
+/// Kernel for any adapter, and for one whose subgroups are eight lanes.
+const LINEAR: [&str; 2] = ["few_linear", "few_linear_sub"];
+const QKV: [&str; 2] = ["few_qkv", "few_qkv_sub"];
+const EXPERTS: [&str; 2] = ["few_experts", "few_experts_sub"];
+const DOWN: [&str; 2] = ["few_down", "few_down_sub"];
+
+/// Contiguous float weights as words.
+///
+/// # Panics
+/// If a row is no whole number of words, which `is_fused` rules out.
+pub(crate) fn floats(w: CubeTensor) -> Words {
+    let w = weight_rows(w);
+    match Words::floats(&w) {
+        Some(words) => words,
+        None => unreachable!("is_fused() refuses rows of {:?}", w.shape()),
+    }
+}
+
+/// The codes of a matrix that is applied to the rows of `x`.
+pub(crate) fn codes_for(
+    x: &CubeTensor,
+    codes: CubeTensor,
     scales: CubeTensor,
-    format: usize,
-    chunks: usize,
-}
-
-impl Weight {
-    pub(crate) fn float(w: CubeTensor) -> Self {
-        let words = weight_rows(w);
-        let shape = words.shape();
-        let k = shape[shape.num_dims() - 1];
-        let (format, group) = match words.dtype {
-            DType::F16 => (1, 8),
-            _ => (0, 4),
-        };
-        Weight {
-            scales: words.clone(),
-            words,
-            format,
-            chunks: k / group,
-        }
-    }
-}
-
-impl Weight {
-    pub(crate) fn codes(codes: CubeTensor, scales: CubeTensor, format: Format) -> Self {
-        let words = into_contiguous(codes);
-        let per_row = words.shape()[words.shape().num_dims() - 1];
-        Weight {
-            words,
-            scales: into_contiguous(scales),
-            format: match format {
-                Format::Q8 => 2,
-                Format::Q4 => 3,
-            },
-            chunks: per_row / 4,
-        }
-    }
+    format: Format,
+) -> Words {
+    let inner = x.shape()[x.shape().num_dims() - 1];
+    Words::codes(codes, scales, format, inner)
 }
 
 /// Lanes and workgroup of the few_* kernels on the adapter of `x`, rows per tile, the norm.
 struct Tile {
+    name: &'static str,
     rows: usize,
     groups: usize,
     params: Params,
 }
 
 impl Tile {
-    fn new(x: &CubeTensor, rows: usize, weight: &Weight, norm: bool) -> Self {
-        // A GPU coalesces the loads of neighbouring lanes; on a CPU adapter more lanes only reduce more.
-        let (wg, lanes) = if on_cpu_adapter(x) { (64, 8) } else { (64, 32) };
+    fn new(
+        name: [&'static str; 2],
+        x: &CubeTensor,
+        rows: usize,
+        weight: &Words,
+        norm: bool,
+    ) -> Self {
+        // A GPU coalesces the loads of neighbouring lanes; on a CPU adapter a lane owns its rows.
+        let (name, wg, lanes) = if lanes_of_eight(x) {
+            (name[1], 8, 1)
+        } else if on_cpu_adapter(x) {
+            (name[0], 64, 8)
+        } else {
+            (name[0], 64, 32)
+        };
         let rows = match rows {
             0..=2 => rows.max(1),
             3..=4 => 4,
             _ => 8,
         };
         let params = vec![
-            ("FORMAT", format!("{}u", weight.format)),
+            ("FORMAT", weight.format()),
             ("M", format!("{rows}u")),
             ("NORM", norm.to_string()),
             ("WG", format!("{wg}u")),
             ("LANES", format!("{lanes}u")),
         ];
         Tile {
+            name,
             rows,
             groups: wg / lanes,
             params,
@@ -86,7 +88,7 @@ impl Tile {
 pub(crate) fn linear(
     x: CubeTensor,
     gamma: CubeTensor,
-    weight: Weight,
+    weight: Words,
     extra: CubeTensor,
     form: LinearForm,
 ) -> CubeTensor {
@@ -95,7 +97,7 @@ pub(crate) fn linear(
     let swiglu = form.after == Form::SwiGlu;
     let n = weight.words.shape()[0] / if swiglu { 2 } else { 1 };
     let out = empty(&x, [rows, n], DType::F32);
-    let mut tile = Tile::new(&x, rows, &weight, form.norm.is_some());
+    let mut tile = Tile::new(LINEAR, &x, rows, &weight, form.norm.is_some());
     let extra_kind = match form.after {
         Form::Nothing | Form::SwiGlu => 0,
         Form::Bias => 1,
@@ -105,30 +107,27 @@ pub(crate) fn linear(
     tile.params.push(("SWIGLU", swiglu.to_string()));
     let columns = tile.groups * if swiglu { 2 } else { 4 };
     let grid = fold(rows.div_ceil(tile.rows) * n.div_ceil(columns));
-    let info = [rows, n, k / 4, weight.chunks].map(|v| v as u32);
+    let info = [rows, n, k / 4, weight.per_row()[0]].map(|v| v as u32);
     let info = [&info[..], &[bits(form.norm.unwrap_or(0.0))]].concat();
     let buffers = [&x, &gamma, &weight.words, &weight.scales, &extra, &out];
-    launch("few_linear", tile.params, grid, &buffers, &info);
+    launch(tile.name, tile.params, grid, &buffers, &info);
     out
 }
 
-#[expect(clippy::too_many_arguments, reason = "one buffer each")]
 pub(crate) fn qkv(
     x: CubeTensor,
     gamma: CubeTensor,
-    weight: Weight,
+    weight: Words,
     bias: CubeTensor,
     angles: CubeTensor,
-    keys: CubeTensor,
-    values: CubeTensor,
-    slots: CubeTensor,
+    (keys, values, slots): (CubeTensor, CubeTensor, CubeTensor),
     form: QkvForm,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
     let (x, gamma, bias) = (f32_rows(x), f32_rows(gamma), f32_rows(bias));
     let (angles, slots) = (f32_rows(angles), into_contiguous(slots));
     let ([tokens, k], heads) = (x.shape().dims::<2>(), form.heads);
     let q = empty(&x, [tokens, heads.queries, heads.dim], DType::F32);
-    let mut tile = Tile::new(&x, tokens, &weight, true);
+    let mut tile = Tile::new(QKV, &x, tokens, &weight, true);
     let element = if keys.dtype == DType::F16 {
         "f16"
     } else {
@@ -151,7 +150,7 @@ pub(crate) fn qkv(
         half,
         rows,
         k / 4,
-        weight.chunks,
+        weight.per_row()[0],
     ];
     let info = [&info.map(|v| v as u32)[..], &[bits(form.eps)]].concat();
     let buffers = [
@@ -166,7 +165,7 @@ pub(crate) fn qkv(
         &keys,
         &values,
     ];
-    launch("few_qkv", tile.params, grid, &buffers, &info);
+    launch(tile.name, tile.params, grid, &buffers, &info);
     (q, keys, values)
 }
 
@@ -222,14 +221,14 @@ impl Experts {
         &self,
         x: &CubeTensor,
         norm: Option<(&CubeTensor, f32)>,
-        weight: &Weight,
+        weight: &Words,
         plan: Option<&Plan>,
     ) -> CubeTensor {
         let all = self.tokens * self.slots;
         let swiglu = norm.is_some();
         let n = weight.words.shape()[1] / if swiglu { 2 } else { 1 };
         let row_div = all / x.shape()[0];
-        let mut tile = Tile::new(x, plan.map_or(1, |p| p.rows), weight, swiglu);
+        let mut tile = Tile::new(EXPERTS, x, plan.map_or(1, |p| p.rows), weight, swiglu);
         tile.params.extend([
             ("Int", wgsl_int(&self.ids)),
             ("SWIGLU", swiglu.to_string()),
@@ -243,27 +242,27 @@ impl Experts {
         let columns = tile.groups * if swiglu { 2 } else { 4 };
         let (gamma, eps) = norm.unwrap_or((x, 0.0));
         let k4 = x.shape()[1] / 4;
-        let info = [count, n, k4, weight.chunks].map(|v| v as u32);
+        let info = [count, n, k4, weight.per_row()[0]].map(|v| v as u32);
         let more = [all, row_div, self.base, self.experts].map(|v| v as u32);
         let info = [&info[..], &[bits(eps)], &more[..]].concat();
         let buffers = [x, gamma, &weight.words, &weight.scales, order, tiles, &out];
         let grid = fold(count * n.div_ceil(columns));
-        launch("few_experts", tile.params, grid, &buffers, &info);
+        launch(tile.name, tile.params, grid, &buffers, &info);
         out
     }
 
     /// Down, weighted, summed and added in one launch; for one token, whose experts all differ.
-    fn down(&self, act: &CubeTensor, weight: &Weight, residual: &CubeTensor) -> CubeTensor {
+    fn down(&self, act: &CubeTensor, weight: &Words, residual: &CubeTensor) -> CubeTensor {
         let hidden = weight.words.shape()[1];
         let out = empty(act, [self.tokens, hidden], DType::F32);
-        let mut tile = Tile::new(act, 1, weight, false);
+        let mut tile = Tile::new(DOWN, act, 1, weight, false);
         tile.params.push(("Int", wgsl_int(&self.ids)));
         let k4 = act.shape()[1] / 4;
         let info = [
             self.tokens,
             self.slots,
             k4,
-            weight.chunks,
+            weight.per_row()[0],
             hidden,
             self.base,
             self.experts,
@@ -279,7 +278,7 @@ impl Experts {
         ];
         let grid = fold(self.tokens * hidden.div_ceil(4 * tile.groups));
         launch(
-            "few_down",
+            tile.name,
             tile.params,
             grid,
             &buffers,
@@ -306,14 +305,11 @@ impl Experts {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one buffer each")]
 pub(crate) fn experts(
     x: CubeTensor,
     gamma: CubeTensor,
-    ids: CubeTensor,
-    weights: CubeTensor,
-    gate_up: Weight,
-    down: Weight,
+    (ids, weights): (CubeTensor, CubeTensor),
+    (gate_up, down): (Words, Words),
     residual: CubeTensor,
     (eps, base): (f32, usize),
 ) -> CubeTensor {

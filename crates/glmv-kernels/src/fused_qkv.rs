@@ -1,8 +1,7 @@
 //! Attention's input for few tokens: norm, projections, rotation and cache write.
 
 use super::{Norm, is_fused};
-use crate::backend::KernelOps;
-use crate::backend_codes::CodesOps;
+use crate::backend_few::FewOps;
 use crate::rope::{Pairing, RopeTable, rope_reference};
 use crate::weight::Weight;
 use crate::{linear_reference, rms_norm_reference};
@@ -47,7 +46,7 @@ pub(crate) struct QkvForm {
 /// True where [`fused_qkv`] runs: wgpu, few tokens, heads of whole pairs of pairs.
 pub fn qkv_is_fused(x: &Tensor<2>, weight: &Weight<2>, heads: Heads, table: &RopeTable) -> bool {
     let even = heads.dim.is_multiple_of(4) && table.axis.dims()[0].is_multiple_of(2);
-    even && is_fused(x, [weight])
+    even && is_fused(x, std::iter::once(weight))
 }
 
 /// Queries of the tokens, rotated; their keys, rotated, and values are written into the cache, in
@@ -72,7 +71,7 @@ pub fn fused_qkv(
 ) -> (Tensor<3>, Tensor<3>, Tensor<3>) {
     let [tokens, hidden] = x.dims();
     assert!(
-        is_fused(&x, [&weight]),
+        is_fused(&x, std::iter::once(&weight)),
         "fused_qkv: {tokens} tokens of {hidden}"
     );
     assert_eq!(weight.dims(), [heads.rows(), hidden], "fused_qkv: weight");
@@ -94,24 +93,20 @@ pub fn fused_qkv(
         bias: bias.is_some(),
     };
     let bias = bias.unwrap_or_else(|| norm.weight.clone());
-    let (x, gamma, bias) = (
-        x.into_dispatch(),
-        norm.weight.into_dispatch(),
-        bias.into_dispatch(),
-    );
-    let (angles, slots) = (angles.into_dispatch(), cache.slots.into_dispatch());
+    let (x, gamma) = (x.into_dispatch(), norm.weight.into_dispatch());
+    let (bias, angles) = (bias.into_dispatch(), angles.into_dispatch());
     let (keys, values) = (cache.keys.into_dispatch(), cache.values.into_dispatch());
+    let slots = cache.slots.into_dispatch();
     let (q, keys, values) = match weight {
-        Weight::Float(weight) => {
-            let weight = weight.into_dispatch();
-            Dispatch::few_qkv(x, gamma, weight, bias, angles, keys, values, slots, form)
+        Weight::Float(w) => {
+            let w = w.into_dispatch();
+            Dispatch::few_qkv(x, gamma, w, bias, angles, keys, values, slots, form)
         }
-        Weight::Quantised(weight) => {
-            let (codes, scales, format) = weight.into_parts();
+        Weight::Quantised(w) => {
+            let (codes, scales, format) = w.into_parts();
             let (codes, scales) = (codes.into_dispatch(), scales.into_dispatch());
-            let form = (form, format);
             Dispatch::few_qkv_codes(
-                x, gamma, codes, scales, bias, angles, keys, values, slots, form,
+                x, gamma, codes, scales, bias, angles, keys, values, slots, format, form,
             )
         }
     };

@@ -28,7 +28,7 @@ mod attention;
 mod attention_paged;
 mod autodiff;
 mod backend;
-mod backend_codes;
+mod backend_few;
 mod backend_kv;
 pub mod device;
 mod elementwise;
@@ -53,8 +53,8 @@ pub use attention_paged::{attention_paged, attention_paged_reference};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use embed::{embed, embed_reference};
 pub use fused::{
-    After, CacheRows, FEW_ROWS, Heads, Norm, fused_experts, fused_experts_reference, fused_linear,
-    fused_linear_reference, fused_qkv, fused_qkv_reference, qkv_is_fused,
+    After, CacheRows, FEW_ROWS, Heads, Norm, Shard, fused_experts, fused_experts_reference,
+    fused_linear, fused_linear_reference, fused_qkv, fused_qkv_reference, qkv_is_fused,
 };
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
 pub use kv::{KvFormat, KvStore, kv_copy, kv_copy_reference, kv_write, kv_write_reference};

@@ -2,7 +2,6 @@
 //! sums.
 
 use crate::backend::KernelOps;
-use crate::backend_codes::CodesOps;
 use crate::route::{Op, Route, route};
 use crate::weight::Weight;
 use burn::backend::Dispatch;

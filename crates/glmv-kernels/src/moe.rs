@@ -1,7 +1,6 @@
 //! Mixture of experts: the router's choice and the dispatch of tokens to experts.
 
 use crate::backend::KernelOps;
-use crate::backend_codes::CodesOps;
 use crate::route::{Op, Route, route};
 use crate::weight::Weight;
 use burn::backend::Dispatch;

@@ -24,7 +24,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 10] = [
+    pub const ALL: [Op; 12] = [
         Op::PosEmbed,
         Op::Embed,
         Op::Splice,

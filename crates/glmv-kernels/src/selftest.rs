@@ -78,7 +78,7 @@ fn message(payload: &(dyn std::any::Any + Send)) -> String {
 /// Largest difference allowed: rounding of sums of up to 300 products of numbers below one.
 fn tolerance(op: Op) -> f32 {
     match op {
-        Op::Splice | Op::Embed | Op::KvWrite => 0.0,
+        Op::Splice | Op::KvWrite | Op::Embed => 0.0,
         Op::Rope => 2e-6,
         Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter => 2e-5,
         Op::Linear | Op::Attention | Op::MoeExperts | Op::Fused => 1e-4,

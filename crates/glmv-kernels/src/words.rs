@@ -11,9 +11,9 @@ use glmv_quant::Format;
 pub(crate) struct Words {
     pub(crate) words: CubeTensor,
     /// The words themselves for float weights, which have none.
-    scales: CubeTensor,
+    pub(crate) scales: CubeTensor,
     kind: Kind,
-    inner: usize,
+    pub(crate) inner: usize,
 }
 
 /// What the words hold; the shaders' `KIND`.
@@ -67,8 +67,13 @@ impl Words {
         }
     }
 
+    /// The value of the shaders' `KIND` or `FORMAT`.
+    pub(crate) fn format(&self) -> String {
+        self.kind.param().1
+    }
+
     /// 16-byte words and scale words of a row.
-    fn per_row(&self) -> [usize; 2] {
+    pub(crate) fn per_row(&self) -> [usize; 2] {
         match self.kind {
             Kind::F32 => [self.inner / 4, 0],
             Kind::F16 => [self.inner / 8, 0],

@@ -192,28 +192,26 @@ pub(super) fn experts(inputs: &Inputs) -> Outcome {
 }
 
 pub(super) fn fused(inputs: &Inputs) -> Outcome {
-    let cases = [1, 3, 6]
-        .iter()
-        .flat_map(|rows| STORES.map(|store| (rows, store)));
-    worst(cases.map(|(&rows, store)| {
+    let sizes = [(1, false), (1, true), (3, false), (6, true)];
+    worst(sizes.map(|(rows, half)| {
         let x = inputs.floats([rows, 64]);
         let norm = || Norm {
             weight: inputs.floats([64]),
             eps: 1e-5,
         };
         let product = |norm: Option<Norm>, n: usize, after: After| {
-            let w = weight(inputs, [n, 64], store);
+            let weight = inputs.weights([n, 64], half);
             difference(
-                fused_linear(x.clone(), norm.clone(), w.clone(), after.clone()),
-                fused_linear_reference(x.clone(), norm, w, after),
+                fused_linear(x.clone(), norm.clone(), weight.clone(), after.clone()),
+                fused_linear_reference(x.clone(), norm, weight, after),
             )
         };
         let experts = || {
             let ids = inputs.ints([rows, 3], |i| (i / 3 * 2 + i % 3 * 3) % 8);
             let weights = inputs.floats([rows, 3]);
-            let gate_up = weight(inputs, [8, 32, 64], store);
-            let down = weight(inputs, [8, 64, 16], store);
-            let (norm, shards) = (norm(), [(gate_up, down)]);
+            let gate_up = inputs.weights([8, 32, 64], half);
+            let down = inputs.weights([8, 64, 16], half);
+            let (norm, shards) = (norm(), [(gate_up.into(), down.into())]);
             let (x, i, w) = (x.clone(), ids.clone(), weights.clone());
             difference(
                 fused_experts(x.clone(), norm.clone(), ids, weights, &shards),
@@ -226,26 +224,27 @@ pub(super) fn fused(inputs: &Inputs) -> Outcome {
             product(None, 36, After::Residual(inputs.floats([rows, 36]))),
             product(Some(norm()), 36, After::SwiGlu),
             experts(),
-            queries(inputs, x.clone(), norm(), store),
+            queries(inputs, x.clone(), norm(), half),
         ])
     }))
 }
 
-fn queries(inputs: &Inputs, x: Tensor<2>, norm: Norm, store: Store) -> Outcome {
+fn queries(inputs: &Inputs, x: Tensor<2>, norm: Norm, half: bool) -> Outcome {
     let heads = Heads {
         queries: 4,
         keys: 2,
         dim: 16,
     };
     let tokens = x.dims()[0];
-    let weight = weight(inputs, [heads.rows(), 64], store);
+    let weight = Weight::from(inputs.weights([heads.rows(), 64], half));
     let bias = Some(inputs.floats([heads.rows()]));
     let table = RopeTable::new(&[1.0, 0.3, 0.1, 0.02], &[0, 1, 2, 0], 32, &inputs.device);
     let positions = inputs.ints([3, tokens], |i| (5 * i + 3) % 31);
     let slots = inputs.ints([1, tokens], |i| 7 - i).reshape([tokens]);
-    let pairing = match store {
-        Store::Float { half: false } | Store::Codes(Format::Q8) => Pairing::HalfSplit,
-        Store::Float { half: true } | Store::Codes(Format::Q4) => Pairing::Interleaved,
+    let pairing = if half {
+        Pairing::Interleaved
+    } else {
+        Pairing::HalfSplit
     };
     let want = fused_qkv_reference(
         x.clone(),

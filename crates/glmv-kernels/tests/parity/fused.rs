@@ -1,6 +1,6 @@
 //! Fused decoding: products with their neighbours, for every number of rows they take.
 
-use crate::support::{Path, Source, Store, View, check, devices, finish, read, reject};
+use crate::support::{Path, Source, View, check, devices, finish, read, reject};
 use burn::tensor::{Int, Tensor};
 use glmv_kernels::*;
 use glmv_quant::Format;
@@ -20,11 +20,11 @@ fn products(
     source: &mut Source,
     path: Path,
     [rows, k, n]: [usize; 3],
-    store: Store,
+    kind: Kind,
 ) -> Vec<Vec<f32>> {
     let x = source.floats([rows, k]);
     let norm = norm(source, k);
-    let weight = source.weight([2 * n, k], store);
+    let weight = weight(source, [2 * n, k], kind);
     let (bias, residual) = (source.floats([2 * n]), source.floats([rows, 2 * n]));
     let forms = [
         (None, After::Nothing),
@@ -57,18 +57,18 @@ fn fused_linear_matches_its_twin() {
         (3, 1544, 70),
         (4, 13, 6),
     ] {
-        for store in Store::ALL {
+        for kind in KINDS {
             for view in View::ALL {
-                let name = format!("{rows}x{k} {n} {store:?}");
+                let name = format!("{rows}x{k} {n} {kind:?}");
                 check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                    products(s, p, [rows, k, n], store)
+                    products(s, p, [rows, k, n], kind)
                 });
             }
         }
     }
     for input in [0, 1, 2, 3, 4] {
         reject(Op::Fused, input, TOLERANCE, |s, p| {
-            products(s, p, [3, 64, 8], false)
+            products(s, p, [3, 64, 8], Kind::F32)
         });
     }
     finish(Op::Fused);
@@ -79,7 +79,7 @@ fn experts(
     path: Path,
     [tokens, slots, experts]: [usize; 3],
     [hidden, width]: [usize; 2],
-    store: Store,
+    kind: Kind,
 ) -> Vec<Vec<f32>> {
     let x = source.floats([tokens, hidden]);
     let norm = norm(source, hidden);
@@ -95,8 +95,8 @@ fn experts(
     let weights = source.floats([tokens, slots]);
     let parts = [experts / 2, experts - experts / 2];
     let shards = parts.map(|e| {
-        let gate_up = source.weight([e, 2 * width, hidden], store);
-        (gate_up, source.weight([e, hidden, width], store))
+        let gate_up = weight(source, [e, 2 * width, hidden], kind);
+        (gate_up, weight(source, [e, hidden, width], kind))
     });
     let run = match path {
         Path::Routed => fused_experts,
@@ -117,18 +117,18 @@ fn fused_experts_match_their_twin() {
         ([80, 2, 6], [32, 16]),
         ([3, 2, 6], [30, 7]),
     ] {
-        for store in Store::ALL {
+        for kind in KINDS {
             for view in View::ALL {
-                let name = format!("{sizes:?} {shape:?} {store:?}");
+                let name = format!("{sizes:?} {shape:?} {kind:?}");
                 check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                    experts(s, p, sizes, shape, store)
+                    experts(s, p, sizes, shape, kind)
                 });
             }
         }
     }
     for input in [0, 1, 2, 3, 4] {
         reject(Op::Fused, input, TOLERANCE, |s, p| {
-            experts(s, p, [5, 3, 8], [32, 16], false)
+            experts(s, p, [5, 3, 8], [32, 16], Kind::F32)
         });
     }
     finish(Op::Fused);
@@ -140,7 +140,7 @@ fn queries(
     path: Path,
     tokens: usize,
     pairing: Pairing,
-    store: Store,
+    kind: Kind,
 ) -> Vec<Vec<f32>> {
     let heads = Heads {
         queries: 6,
@@ -149,10 +149,10 @@ fn queries(
     };
     let x = source.floats([tokens, 48]);
     let norm = norm(source, 48);
-    let weight = source.weight([heads.rows(), 48], store);
-    let bias = match store {
-        Store::F16 | Store::Codes(Format::Q4) => None,
-        Store::F32 | Store::Codes(Format::Q8) => Some(source.floats([heads.rows()])),
+    let weight = weight(source, [heads.rows(), 48], kind);
+    let bias = match kind {
+        Kind::F16 => None,
+        _ => Some(source.floats([heads.rows()])),
     };
     let axes = [0, 1, 2, 0, 1, 2];
     let table = RopeTable::new(&[1.0, 0.7, 0.5, 0.2, 0.1, 0.01], &axes, 64, &source.device);
@@ -198,11 +198,11 @@ fn queries(
 fn fused_qkv_matches_its_twin() {
     for tokens in [1, 2, 5, 11, 64] {
         for pairing in [Pairing::HalfSplit, Pairing::Interleaved] {
-            for store in Store::ALL {
+            for kind in KINDS {
                 for view in View::ALL {
-                    let name = format!("{tokens} {pairing:?} {store:?}");
+                    let name = format!("{tokens} {pairing:?} {kind:?}");
                     check(Op::Fused, &name, view, TOLERANCE, |s, p| {
-                        queries(s, p, tokens, pairing, store)
+                        queries(s, p, tokens, pairing, kind)
                     });
                 }
             }
@@ -215,18 +215,18 @@ fn fused_qkv_matches_its_twin() {
 #[test]
 fn rows_do_not_depend_on_their_number() {
     for (label, device) in devices().into_iter().filter(|(label, _)| *label == "wgpu") {
-        for store in Store::ALL {
+        for kind in KINDS {
             let mut source = Source::new(&device, View::Rows);
             let (x, norm) = (source.floats([64, 96]), norm(&mut source, 96));
-            let weight = source.weight([70, 96], store);
+            let matrix = weight(&mut source, [70, 96], kind);
             let all = read(fused_linear(
                 x.clone(),
                 Some(norm.clone()),
-                weight.clone(),
+                matrix.clone(),
                 After::Nothing,
             ));
-            let gate_up = source.weight([9, 32, 96], store);
-            let down = source.weight([9, 96, 16], store);
+            let gate_up = weight(&mut source, [9, 32, 96], kind);
+            let down = weight(&mut source, [9, 96, 16], kind);
             let ids = (0..64 * 3).map(|i| (i * 5 % 9) as i64).collect();
             let (ids, weights) = (source.ints(ids, [64, 3]), source.floats([64, 3]));
             let shards = [(gate_up, down)];
@@ -241,13 +241,13 @@ fn rows_do_not_depend_on_their_number() {
                 let got = read(fused_linear(
                     part,
                     Some(norm.clone()),
-                    weight.clone(),
+                    matrix.clone(),
                     After::Nothing,
                 ));
-                assert_eq!(got, all[..got.len()], "{label}: {rows} rows, {store:?}");
+                assert_eq!(got, all[..got.len()], "{label}: {rows} rows, {kind:?}");
                 if rows > 1 {
                     let got = mix(rows);
-                    assert_eq!(got, mixed[..got.len()], "{label}: {rows} tokens, {store:?}");
+                    assert_eq!(got, mixed[..got.len()], "{label}: {rows} tokens, {kind:?}");
                 }
             }
         }

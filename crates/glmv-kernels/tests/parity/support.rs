@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use glmv_kernels::device::{self, Choice, Error};
-use glmv_kernels::{Op, Quantised, Route, Weight, on_gpu_tiling, route};
+use glmv_kernels::{Op, Quantised, Route, on_gpu_tiling, route};
 use glmv_quant::Format;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -24,23 +24,6 @@ pub enum View {
     Transposed,
     /// A window into a tensor that is larger on both sides of the last axis.
     Window,
-}
-
-/// How weights are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
-    F32,
-    F16,
-    Codes(Format),
-}
-
-impl Store {
-    pub const ALL: [Store; 4] = [
-        Store::F32,
-        Store::F16,
-        Store::Codes(Format::Q8),
-        Store::Codes(Format::Q4),
-    ];
 }
 
 impl View {
@@ -112,14 +95,6 @@ impl Source {
             View::Window => {
                 Tensor::cat(vec![rows.clone(), rows.clone()], 0).narrow(0, dims[0], dims[0])
             }
-        }
-    }
-
-    /// A weight in the given storage.
-    pub fn weight<const D: usize>(&mut self, dims: [usize; D], store: Store) -> Weight<D> {
-        match store {
-            Store::F32 | Store::F16 => self.weights(dims, store == Store::F16).into(),
-            Store::Codes(format) => self.codes(dims, format).into(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{Error, Loader, Probe, WeightParam};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, s};
 use glmv_kernels::{
-    After, Norm, RouterConfig, Weight, fused_experts, fused_linear, moe_experts, moe_router,
+    After, Norm, RouterConfig, Shard, fused_experts, fused_linear, moe_experts, moe_router,
     rms_norm,
 };
 
@@ -166,7 +166,7 @@ impl Moe {
         sum.unwrap_or(x)
     }
 
-    fn shards(&self) -> Vec<(Weight<3>, Weight<3>)> {
+    fn shards(&self) -> Vec<Shard> {
         let both = self.gate_up_proj.iter().zip(&self.down_proj);
         both.map(|(gate_up, down)| (gate_up.val(), down.val()))
             .collect()
