@@ -4,7 +4,7 @@
 use anyhow::Context;
 use glmv_engine::{Engine, Precision};
 use glmv_kernels::device::{Choice, Info, Selected, select};
-use glmv_model::Glm4v;
+use glmv_model::{Checkpoint, Glm4v};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,13 +30,14 @@ pub fn open(choice: Choice) -> anyhow::Result<Selected> {
 pub fn load(
     dir: &Path,
     choice: Choice,
-    precision: Precision,
+    precision: Option<Precision>,
     quiet: bool,
 ) -> anyhow::Result<Session> {
     let start = Instant::now();
     let selected = open(choice)?;
+    let precision = storage(dir, precision)?;
     check_precision(&selected, precision)?;
-    let engine = with_bar(quiet, |progress| {
+    let engine = with_bar(quiet, "loading", |progress| {
         Engine::load(dir, &selected.device, precision, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
@@ -52,16 +53,27 @@ pub fn load(
 pub fn load_model(
     dir: &Path,
     selected: &Selected,
-    precision: Precision,
+    precision: Option<Precision>,
     quiet: bool,
 ) -> anyhow::Result<Glm4v> {
+    let precision = storage(dir, precision)?;
     check_precision(selected, precision)?;
-    let (model, skipped) = with_bar(quiet, |progress| {
+    let (model, skipped) = with_bar(quiet, "loading", |progress| {
         Glm4v::load(dir, &selected.device, precision, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     note_skipped(&skipped);
     Ok(model)
+}
+
+/// The storage asked for; without one that of a quantised checkpoint, else f32.
+fn storage(dir: &Path, asked: Option<Precision>) -> anyhow::Result<Precision> {
+    if let Some(precision) = asked {
+        return Ok(precision);
+    }
+    let checkpoint = Checkpoint::open(dir);
+    let checkpoint = checkpoint.with_context(|| format!("cannot load {}", dir.display()))?;
+    Ok(checkpoint.precision().unwrap_or(Precision::F32))
 }
 
 fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<()> {
@@ -75,8 +87,10 @@ fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<
     Ok(())
 }
 
-fn with_bar<T>(
+/// Runs `load` with a bar on stderr unless `quiet` or not a terminal.
+pub fn with_bar<T>(
     quiet: bool,
+    what: &'static str,
     load: impl FnOnce(&dyn Fn(u64, u64)) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let bar = ProgressBar::with_draw_target(
@@ -86,8 +100,9 @@ fn with_bar<T>(
             false => ProgressDrawTarget::stderr(),
         },
     );
-    let style = "loading {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+    let style = "{msg} {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style)?);
+    bar.set_message(what);
     let loaded = load(&|done, total| {
         bar.set_length(total);
         bar.set_position(done);

@@ -37,7 +37,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     }
     let start = Instant::now();
     let selected = session::open(args.device.device.into())?;
-    let model = session::load_model(&args.model, &selected, args.device.dtype.into(), args.json)?;
+    let model = session::load_model(&args.model, &selected, args.device.precision(), args.json)?;
     let load_s = start.elapsed().as_secs_f64();
     let limit = model.config().text.max_position_embeddings;
     if args.prompt_tokens + args.new_tokens > limit {
@@ -118,7 +118,7 @@ fn measure(args: &BenchArgs, model: &Glm4v, device: &Info, load_s: f64) -> anyho
     let counted = device.backend != "cpu";
     Ok(Report {
         device: format!("{} ({})", device.name, device.driver),
-        dtype: format!("{:?}", args.device.dtype).to_lowercase(),
+        dtype: model.precision().name().to_string(),
         prompt_tokens: args.prompt_tokens,
         new_tokens: args.new_tokens,
         repetitions: args.reps,

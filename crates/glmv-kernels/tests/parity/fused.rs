@@ -15,6 +15,28 @@ fn norm(source: &mut Source, d: usize) -> Norm {
     }
 }
 
+/// What the weights of a case hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    F32,
+    F16,
+    Codes(Format),
+}
+
+const KINDS: [Kind; 4] = [
+    Kind::F32,
+    Kind::F16,
+    Kind::Codes(Format::Q8),
+    Kind::Codes(Format::Q4),
+];
+
+fn weight<const D: usize>(source: &mut Source, dims: [usize; D], kind: Kind) -> Weight<D> {
+    match kind {
+        Kind::Codes(format) => source.codes(dims, format).into(),
+        kind => source.weights(dims, kind == Kind::F16).into(),
+    }
+}
+
 /// Every form of a product of `rows` rows.
 fn products(
     source: &mut Source,
