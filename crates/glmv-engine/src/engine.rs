@@ -130,7 +130,7 @@ impl Engine {
         let longest = rows.iter().map(|r| r.limit).max().unwrap_or(0);
         let merge = self.model.config().vision.spatial_merge_size as u32;
         let (sequences, positions) = left_pad(&prompts, self.pad_id(), merge)?;
-        let mut cache = self.model.new_cache(sequences.seq + longest);
+        let mut cache = self.model.new_cache(sequences.seq + longest)?;
         let mut timings = Timings::default();
         let mut logits = self.prefill(&prompts, &sequences, &mut cache, &mut timings)?;
         let start = Instant::now();

@@ -36,6 +36,7 @@ mod embed;
 mod flex;
 mod fused;
 mod gather;
+mod invariance;
 mod kv;
 mod launch;
 mod linear;
@@ -57,6 +58,7 @@ pub use fused::{
     fused_linear, fused_linear_reference, fused_qkv, fused_qkv_reference, qkv_is_fused,
 };
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
+pub use invariance::{INVARIANT_ROWS, row_invariant};
 pub use kv::{KvFormat, KvStore, kv_copy, kv_copy_reference, kv_write, kv_write_reference};
 #[doc(hidden)]
 pub use launch::on_gpu_tiling;

@@ -67,6 +67,9 @@ pub enum Error {
     /// Inputs of a forward pass disagree.
     #[error("model input: {reason}")]
     Input { reason: String },
+    /// A KV cache that cannot be.
+    #[error("KV cache: {reason}")]
+    KvPool { reason: String },
     /// The device failed.
     #[error(transparent)]
     Device(#[from] glmv_kernels::device::Error),

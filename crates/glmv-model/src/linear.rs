@@ -5,7 +5,7 @@ use crate::piece::Piece;
 use crate::{Error, WeightParam, loader::Loader};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, s};
-use glmv_kernels::{After, Norm, fused_linear, linear, rms_norm, swiglu};
+use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
 
 /// `x · Wᵀ + b` with W in the hub's `[out, in]` layout.
 #[derive(Module, Debug)]
@@ -104,6 +104,14 @@ impl Linear {
             After::Nothing | After::Bias(_) => y,
             After::Residual(residual) => residual + y,
             After::SwiGlu => swiglu(y),
+        }
+    }
+
+    /// The weight and bias, if the weight lies in one shard.
+    pub fn whole(&self) -> Option<(Weight<2>, Option<Tensor<1>>)> {
+        match self.weight.as_slice() {
+            [weight] => Some((weight.val().into(), self.bias.as_ref().map(Param::val))),
+            _ => None,
         }
     }
 

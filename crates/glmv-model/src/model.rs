@@ -1,18 +1,18 @@
 //! The whole model. Read [`Glm4v::forward`] first: pixels → vision → projector → splice → decoder.
 
 use crate::config::{Config, Family};
-use crate::decoder::Context;
-use crate::inputs::{Batch, Features, Pixels, Sequences, ranges, sources};
-use crate::loader::float_on;
+use crate::decoder::{Context, Paging};
+use crate::inputs::{Batch, Features, Pixels, Sequences, sources};
+use crate::paging::{Pages, Rows, ranges};
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
-    Checkpoint, Decoder, Error, KvCache, Linear, Loader, Precision, Probe, Progress, VisionTower,
-    WeightParam,
+    Checkpoint, Decoder, Error, KvCache, KvPool, Linear, Loader, Precision, Probe, Progress,
+    VisionTower, WeightParam,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
-use glmv_kernels::{Pairing, RopeTable, embed, splice};
+use glmv_kernels::{FEW_ROWS, Pairing, RopeTable, embed, splice};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -37,6 +37,17 @@ pub struct Glm4v {
 /// The rotary table of the longest sequence so far; rebuilt when a longer one comes.
 #[derive(Clone, Debug, Default)]
 struct RopeCache(Arc<Mutex<Option<(bool, RopeTable)>>>);
+
+/// What a pass runs over, checked.
+struct Tokens<'a> {
+    batch: usize,
+    seq: usize,
+    input_ids: &'a [u32],
+    positions: &'a [i64],
+    features: Option<(Tensor<2>, &'a [i64])>,
+    /// `[batch * seq, 2]`.
+    range: Vec<i64>,
+}
 
 impl Glm4v {
     /// Loads a checkpoint folder onto `device`, matrices in `precision`. Returns the model and the
@@ -98,11 +109,12 @@ impl Glm4v {
         self.language_model.norm.val().device()
     }
 
-    /// An empty cache with room for `capacity` tokens per row.
-    pub fn new_cache(&self, capacity: usize) -> KvCache {
-        let layers = self.config.text.num_layers;
-        let device = self.device();
-        KvCache::new(layers, capacity, float_on(&device, self.precision), &device)
+    /// An empty cache of one batch with room for `capacity` tokens per row.
+    ///
+    /// # Errors
+    /// [`Error::KvPool`] if the cache cannot be.
+    pub fn new_cache(&self, capacity: usize) -> Result<KvCache, Error> {
+        KvCache::new(&self.config.text, capacity, self.precision, &self.device())
     }
 
     /// Runs one pass and returns the final hidden states of every position.
@@ -137,44 +149,95 @@ impl Glm4v {
         &self,
         sequences: &Sequences,
         features: Option<Features>,
-        mut cache: Option<&mut KvCache>,
+        cache: Option<&mut KvCache>,
         probe: &mut Probe,
     ) -> Result<Tensor<2>, Error> {
         sequences.check(self.config.text.vocab_size)?;
-        let device = self.device();
-        let x = self.embed(&sequences.input_ids);
         let source = sources(sequences, features.as_ref())?;
-        let x = match features {
-            Some(features) => splice(
-                x,
-                features.rows,
-                Tensor::from_data(source.as_slice(), &device),
-            ),
-            None => x,
-        };
-        probe.record(|| "inputs_embeds".into(), &x);
-        let past = cache.as_ref().map_or(0, |c| c.len());
-        let rope = self.rope_table(sequences, &device);
-        let n = sequences.batch * sequences.seq;
-        let positions = TensorData::new(sequences.positions.clone(), [3, n]);
-        let context = Context {
+        let past = vec![cache.as_ref().map_or(0, |c| c.len()); sequences.batch];
+        let tokens = Tokens {
             batch: sequences.batch,
             seq: sequences.seq,
+            input_ids: &sequences.input_ids,
+            positions: &sequences.positions,
+            features: features.map(|f| (f.rows, source.as_slice())),
+            range: ranges(&sequences.padding, &past, sequences.seq),
+        };
+        let Some(cache) = cache else {
+            return Ok(self.pass(tokens, None, probe));
+        };
+        cache.reserve(sequences.batch, sequences.seq)?;
+        let (pool, tables) = cache.parts();
+        let pages = Pages::new(&tables, &past, sequences.seq, pool)?;
+        let hidden = self.pass(tokens, Some((pool, pages)), probe);
+        cache.advance(sequences.seq);
+        Ok(hidden)
+    }
+
+    /// Runs one pass over sequences that lie in a pool, and writes their new keys and values there.
+    ///
+    /// # Shapes
+    /// → `[batch * seq, hidden]` f32.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the parts of `rows` disagree or a table is too short.
+    pub fn forward_rows(
+        &self,
+        rows: Rows<'_>,
+        pool: &mut KvPool,
+        probe: &mut Probe,
+    ) -> Result<Tensor<2>, Error> {
+        rows.check(self.config.text.vocab_size)?;
+        let pages = Pages::new(rows.tables, rows.past, rows.seq, pool)?;
+        let tokens = Tokens {
+            batch: rows.batch,
+            seq: rows.seq,
+            input_ids: rows.input_ids,
+            positions: rows.positions,
+            range: ranges(&vec![0; rows.batch], rows.past, rows.seq),
+            features: rows.features,
+        };
+        Ok(self.pass(tokens, Some((pool, pages)), probe))
+    }
+
+    /// Embedding, splice and decoder over checked tokens.
+    fn pass(
+        &self,
+        tokens: Tokens<'_>,
+        cache: Option<(&mut KvPool, Pages)>,
+        probe: &mut Probe,
+    ) -> Tensor<2> {
+        let device = self.device();
+        let mut x = self.embed(tokens.input_ids);
+        if let Some((rows, source)) = tokens.features {
+            x = splice(x, rows, Tensor::from_data(source, &device));
+        }
+        probe.record(|| "inputs_embeds".into(), &x);
+        let rope = self.rope_table(tokens.positions, &device);
+        let n = tokens.batch * tokens.seq;
+        let ints = |values: Vec<i64>, dims: [usize; 2]| -> Tensor<2, Int> {
+            Tensor::from_data(TensorData::new(values, dims), &device)
+        };
+        let (pool, pages) = cache.unzip();
+        let positions = ints(tokens.positions.to_vec(), [3, n]);
+        let few = n <= FEW_ROWS && pages.is_some();
+        let context = Context {
+            batch: tokens.batch,
+            seq: tokens.seq,
             rope: &rope,
-            positions: Tensor::from_data(positions, &device),
-            range: Tensor::from_data(TensorData::new(ranges(sequences, past), [n, 2]), &device),
+            angles: few.then(|| rope.angles(positions.clone())),
+            positions,
+            range: ints(tokens.range, [n, 2]),
             pairing: match self.config.family {
                 Family::Glm4v => Pairing::Interleaved,
                 Family::Glm4vMoe => Pairing::HalfSplit,
             },
+            paging: pages.map(|pages| Paging {
+                slots: Tensor::from_data(pages.slots.as_slice(), &device),
+                table: ints(pages.table, [tokens.batch, pages.max_blocks]),
+            }),
         };
-        let hidden = self
-            .language_model
-            .forward(x, &context, cache.as_deref_mut(), probe);
-        if let Some(cache) = cache {
-            cache.advance(sequences.seq);
-        }
-        Ok(hidden)
+        self.language_model.forward(x, &context, pool, probe)
     }
 
     /// Scores over the vocabulary.
@@ -268,13 +331,9 @@ impl Glm4v {
         Ok(self.projector.forward(x, probe))
     }
 
-    fn rope_table(&self, sequences: &Sequences, device: &Device) -> RopeTable {
+    fn rope_table(&self, positions: &[i64], device: &Device) -> RopeTable {
         let text = &self.config.text;
-        let needed = sequences
-            .positions
-            .iter()
-            .max()
-            .map_or(1, |p| *p as usize + 1);
+        let needed = positions.iter().max().map_or(1, |p| *p as usize + 1);
         let autodiff = device.is_autodiff();
         let mut cached = self
             .rope

@@ -87,7 +87,7 @@ fn measure(args: &BenchArgs, model: &Glm4v, device: &Info, load_s: f64) -> anyho
     let (mut prefills, mut decodes) = (Vec::new(), Vec::new());
     let mut dispatches = 0;
     for _ in 0..=args.reps {
-        let mut cache = model.new_cache(args.prompt_tokens + args.new_tokens);
+        let mut cache = model.new_cache(args.prompt_tokens + args.new_tokens)?;
         let forward = |sequences: &Sequences, cache: &mut _| -> anyhow::Result<Vec<f32>> {
             let batch = Batch {
                 sequences,

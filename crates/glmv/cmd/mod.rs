@@ -4,5 +4,6 @@ pub mod bench;
 pub mod doctor;
 pub mod inspect;
 pub mod quantize;
+pub mod reward;
 pub mod run;
 pub mod verify;

@@ -3,10 +3,12 @@
 
 mod attention;
 mod kv_cache;
+mod kv_pool;
 mod moe;
 
 pub use attention::Attention;
 pub use kv_cache::KvCache;
+pub use kv_pool::{BlockId, KvPool, PoolConfig};
 pub use moe::Moe;
 
 use crate::config::{Config, Family, TextConfig};
@@ -67,7 +69,18 @@ pub(crate) struct Context<'a> {
     pub positions: Tensor<2, Int>,
     /// `[batch * seq, 2]`, in key rows of the cache.
     pub range: Tensor<2, Int>,
+    /// Rotation of every token, where the fused launch of decoding may take it.
+    pub angles: Option<Tensor<2>>,
     pub pairing: Pairing,
+    pub paging: Option<Paging>,
+}
+
+/// Where a pass writes and reads its keys and values, for all layers.
+pub(crate) struct Paging {
+    /// `[batch * seq]`, rows of the pool.
+    pub slots: Tensor<1, Int>,
+    /// `[batch, max_blocks]`.
+    pub table: Tensor<2, Int>,
 }
 
 impl Decoder {
@@ -98,7 +111,7 @@ impl Decoder {
         &self,
         x: Tensor<2>,
         context: &Context<'_>,
-        mut cache: Option<&mut KvCache>,
+        mut pool: Option<&mut KvPool>,
         probe: &mut Probe,
     ) -> Tensor<2> {
         let mut x = x;
@@ -107,7 +120,7 @@ impl Decoder {
                 x,
                 &self.config,
                 context,
-                cache.as_deref_mut().map(|c| (c, i)),
+                pool.as_deref_mut().map(|pool| (pool, i)),
                 probe,
             );
             probe.record(|| format!("hidden_after_layer_{i}"), &x);
@@ -169,7 +182,7 @@ impl Layer {
         x: Tensor<2>,
         config: &TextConfig,
         context: &Context<'_>,
-        cache: Option<(&mut KvCache, usize)>,
+        pool: Option<(&mut KvPool, usize)>,
         probe: &mut Probe,
     ) -> Tensor<2> {
         let norm = |weight: &Param<Tensor<1>>| Norm {
@@ -181,7 +194,7 @@ impl Layer {
             norm(&self.input_layernorm),
             config,
             context,
-            cache,
+            pool,
         );
         let x = match &self.post_self_attn_layernorm {
             Some(post) => {
