@@ -5,7 +5,7 @@ use crate::error::{check, same};
 use crate::linear::{TASKS_PER_THREAD, task_outputs, transpose};
 use crate::matrix::Matrix;
 use crate::product::columns;
-use crate::rows::Rows;
+use crate::rows::{Order, Rows};
 use crate::swiglu::swiglu;
 use rayon::prelude::*;
 
@@ -81,7 +81,8 @@ pub fn experts(
     check("weights", routing.weights.len(), &[tokens, routing.top_k])?;
     let plan = Plan::new(routing, experts.count);
     let token_row = |slot: usize| &x[slot / routing.top_k * hidden..][..hidden];
-    let rows = plan.each(|slots| Rows::pack(slots.len(), hidden, |i| token_row(slots[i])));
+    let order = Order::of(&experts.gate_up);
+    let rows = plan.each(|slots| Rows::pack(slots.len(), hidden, order, |i| token_row(slots[i])));
     let pre = plan.products(&rows, &experts.gate_up, 2 * width);
     let act = plan.each_with(&pre, 2 * width, |slots, pre| {
         let mut act = vec![0.0; width * slots.len()]; // [width, slots]
@@ -92,7 +93,9 @@ pub fn experts(
             transpose(&act, [width, slots.len()], &mut turned);
             act = turned;
         }
-        Rows::pack(slots.len(), width, |i| &act[i * width..][..width])
+        Rows::pack(slots.len(), width, Order::of(&experts.down), |i| {
+            &act[i * width..][..width]
+        })
     });
     let y = plan.products(&act, &experts.down, hidden);
     let y = plan.each_with(&y, hidden, |slots, y| {

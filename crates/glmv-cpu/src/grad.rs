@@ -1,18 +1,17 @@
 //! The two products of a linear layer's backward pass.
 
 use crate::Error;
-use crate::decode;
 use crate::error::check;
 use crate::linear::transpose;
 use crate::matrix::Matrix;
 use crate::product::columns;
-use crate::rows::{Rows, Strided};
-use crate::simd::{OUTPUTS, STEP, run};
-use macerator::{Simd, WithSimd};
+use crate::rows::{Order, Rows, Strided};
+use crate::simd::OUTPUTS;
+use glmv_quant::BLOCK;
 use rayon::prelude::*;
 
-/// Columns that a task turns into rows at a time: whole steps and whole tiles.
-const TASK_COLUMNS: usize = 3 * STEP;
+/// Columns that a task turns into rows at a time: whole blocks and whole tiles.
+const TASK_COLUMNS: usize = 3 * BLOCK;
 const _: () = assert!(TASK_COLUMNS.is_multiple_of(OUTPUTS));
 
 /// Gradient with respect to a linear layer's input, `dx = dy · w`.
@@ -29,7 +28,7 @@ pub fn input_grad(dy: &[f32], rows: usize, w: Matrix<'_>, dx: &mut [f32]) -> Res
     if dx.is_empty() {
         return Ok(());
     }
-    let packed = Rows::pack(rows, n, |i| &dy[i * n..][..n]);
+    let packed = Rows::pack(rows, n, Order::Natural, |i| &dy[i * n..][..n]);
     plain_product(&packed, &w, dx);
     Ok(())
 }
@@ -74,13 +73,7 @@ fn plain_product(a: &Rows, b: &Matrix<'_>, out: &mut [f32]) {
         .for_each(|(task, out)| {
             let count = out.len() / a.rows;
             let mut rows = vec![0.0; count * inner];
-            if inner > 0 {
-                run(Turn {
-                    b,
-                    first: task * TASK_COLUMNS,
-                    rows: &mut rows,
-                });
-            }
+            turn(b, task * TASK_COLUMNS, &mut rows);
             match Matrix::f32(&rows, [count, inner]) {
                 Ok(rows) => columns(a, &rows, 0..count, out),
                 Err(error) => unreachable!("made with this shape: {error}"),
@@ -93,33 +86,25 @@ fn plain_product(a: &Rows, b: &Matrix<'_>, out: &mut [f32]) {
 const LINE: usize = 16;
 
 /// `rows[c][p] = b[p][first + c]`.
-struct Turn<'a, 'b> {
-    b: &'a Matrix<'b>,
-    first: usize,
-    rows: &'a mut [f32],
-}
-
-impl WithSimd for Turn<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self) {
-        let Turn { b, first, rows } = self;
-        let inner = b.rows();
-        let count = rows.len() / inner;
-        let (start, steps) = (first / STEP, count.div_ceil(STEP));
-        let mut lines = [[0.0; TASK_COLUMNS]; LINE];
-        for from in (0..inner).step_by(LINE) {
-            let height = LINE.min(inner - from);
-            for (p, line) in lines.iter_mut().enumerate().take(height) {
-                decode::row(b, from + p, start..start + steps, |step, values| {
-                    line[(step - start) * STEP..][..STEP].copy_from_slice(values);
-                });
-            }
-            for (c, row) in rows.chunks_exact_mut(inner).enumerate() {
-                for (out, line) in row[from..][..height].iter_mut().zip(&lines) {
-                    *out = line[c];
-                }
+fn turn(b: &Matrix<'_>, first: usize, rows: &mut [f32]) {
+    let inner = b.rows();
+    let Some(count) = rows.len().checked_div(inner) else {
+        return;
+    };
+    let mut lines = [0.0; TASK_COLUMNS * LINE];
+    for from in (0..inner).step_by(LINE) {
+        let height = LINE.min(inner - from);
+        for (p, line) in lines
+            .chunks_exact_mut(TASK_COLUMNS)
+            .enumerate()
+            .take(height)
+        {
+            b.write(from + p, first, &mut line[..count]);
+        }
+        for (c, row) in rows.chunks_exact_mut(inner).enumerate() {
+            let lines = lines.chunks_exact(TASK_COLUMNS);
+            for (out, line) in row[from..][..height].iter_mut().zip(lines) {
+                *out = line[c];
             }
         }
     }

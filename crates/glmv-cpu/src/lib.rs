@@ -6,12 +6,13 @@
 //! call (per two megabytes of rows) and turned into f32 in the first-level cache. The processor's
 //! best vector level is found at run time; older ones run the same code with shorter vectors.
 //!
-//! **What the numbers are.** Each output is summed in one fixed order: lane `l` of the vectors takes
-//! the elements `l, l + lanes, …` of `k` in turn, then the lanes are added. Neither the number of
-//! rows, nor threads, nor the weight type changes that order, so on one machine
-//!
-//! - a row's result has the same bits in a call with any other rows ([`linear`], [`experts`]),
-//! - quantised and f16 weights give the bits of the f32 product with the dequantised weights.
+//! **What the numbers are.** Each output is summed in one fixed order: the elements of `k` are dealt
+//! to the lanes of a vector, each lane adds up its own in turn, then the lanes are added. Neither the
+//! number of rows, nor threads, nor where a row or an output lies changes that order, so on one
+//! machine a row's result has the same bits in a call with any other rows, one or thousands
+//! ([`linear`], [`experts`]). f16 and q8 weights give the bits of the f32 product with the
+//! dequantised weights; q4 deals the elements by the nibbles of its words, and equals that product up
+//! to the order of summation.
 //!
 //! ```
 //! use glmv_cpu::{Matrix, linear};
@@ -30,10 +31,12 @@ mod experts;
 mod grad;
 mod linear;
 mod matrix;
+mod panel;
 mod product;
 mod rows;
 mod simd;
 mod swiglu;
+mod tile;
 
 pub use error::Error;
 pub use experts::{Experts, Routing, experts};

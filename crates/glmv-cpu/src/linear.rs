@@ -4,7 +4,7 @@ use crate::Error;
 use crate::error::check;
 use crate::matrix::Matrix;
 use crate::product::columns;
-use crate::rows::Rows;
+use crate::rows::{Order, Rows};
 use crate::simd::OUTPUTS;
 use rayon::prelude::*;
 
@@ -38,7 +38,7 @@ pub fn linear(
     if out.is_empty() {
         return Ok(());
     }
-    let packed = Rows::pack(rows, k, |i| &x[i * k..][..k]);
+    let packed = Rows::pack(rows, k, Order::of(&w), |i| &x[i * k..][..k]);
     all_columns(&packed, &w, bias, out);
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use crate::Error;
 use crate::error::check;
-use glmv_quant::View;
+use glmv_quant::{BLOCK, View};
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use std::ops::Range;
 
 /// Elements of a row-major weight matrix.
@@ -103,5 +104,18 @@ impl<'a> Matrix<'a> {
             rows: rows.len(),
             cols: self.cols,
         })
+    }
+
+    /// Columns of one row as f32 from `first` on, which is the start of a block.
+    pub(crate) fn write(&self, row: usize, first: usize, out: &mut [f32]) {
+        let at = row * self.cols + first..row * self.cols + first + out.len();
+        match self.weights {
+            Weights::F32(values) => out.copy_from_slice(&values[at]),
+            Weights::F16(values) => values[at].convert_to_f32_slice(out),
+            Weights::Packed(view) => match view.dequantise_part(row, first / BLOCK, out) {
+                Ok(()) => {}
+                Err(error) => unreachable!("the caller stays inside the matrix: {error}"),
+            },
+        }
     }
 }

@@ -1,27 +1,26 @@
 //! The one product: packed rows against a range of a matrix's rows, results one output after the
 //! other.
 
-use crate::decode::panel;
-use crate::matrix::Matrix;
-use crate::rows::Rows;
-use crate::simd::{OUTPUTS, STEP, load, run, store};
-use macerator::{Simd, Vector, WithSimd};
+use crate::matrix::{Matrix, Weights};
+use crate::panel::{BytePanel, CHUNK, FloatPanel, HalfPanel, NibblePanel, Panel};
+use crate::rows::{Order, Rows};
+use crate::simd::{OUTPUTS, UNIT, load, run};
+use crate::tile::{decode, few, tile};
+use glmv_quant::Format;
+use macerator::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Bytes of packed rows that one pass over the weights serves; the rows stay in the shared cache.
 const ROW_BYTES: usize = 2 << 20;
-/// Elements of `k` of a panel: for few rows a panel should stay in the first-level cache, for many
-/// the sums should be stored seldom. No result depends on them.
-const FEW_ELEMENTS: usize = 512;
-const MANY_ELEMENTS: usize = 2048;
-const FEW_ROWS: usize = 8;
 
 /// `out[j - first][i] = x[i] · w[j]` for the rows `j` of `w` in `outputs`.
 ///
 /// # Shapes
 /// `x` `[rows, k]`, `w` `[n, k]`, `out` `[outputs, rows]`.
 pub(crate) fn columns(x: &Rows, w: &Matrix<'_>, outputs: Range<usize>, out: &mut [f32]) {
-    assert_eq!(x.padded, w.cols().next_multiple_of(STEP), "inner sizes");
+    let unit = x.tiling.unit();
+    assert_eq!(x.padded, w.cols().next_multiple_of(unit), "inner sizes");
+    assert_eq!(x.order, Order::of(w), "order of the elements");
     assert_eq!(out.len(), outputs.len() * x.rows, "outputs times rows");
     if x.padded == 0 {
         return out.fill(0.0);
@@ -29,98 +28,75 @@ pub(crate) fn columns(x: &Rows, w: &Matrix<'_>, outputs: Range<usize>, out: &mut
     if out.is_empty() {
         return;
     }
-    run(Columns { x, w, outputs, out });
+    let job = Job {
+        x,
+        k: w.cols(),
+        outputs,
+        out,
+    };
+    match w.weights() {
+        Weights::F32(values) => run(Run(FloatPanel::new(values, job.k), job)),
+        Weights::F16(values) => run(Run(HalfPanel::new(values, job.k), job)),
+        Weights::Packed(view) => match view.format() {
+            Format::Q8 => run(Run(BytePanel::new(view), job)),
+            Format::Q4 => run(Run(NibblePanel::new(view), job)),
+        },
+    }
 }
 
-struct Columns<'a, 'w> {
+struct Job<'a> {
     x: &'a Rows,
-    w: &'a Matrix<'w>,
+    k: usize,
     outputs: Range<usize>,
     out: &'a mut [f32],
 }
 
-impl WithSimd for Columns<'_, '_> {
+struct Run<'a, P>(P, Job<'a>);
+
+impl<P: Panel> WithSimd for Run<'_, P> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self) {
-        let Columns { x, w, outputs, out } = self;
+        let Run(mut panel, job) = self;
+        let x = job.x;
         let (lanes, height) = (S::lanes32(), x.tiling.rows);
-        let elements = if x.rows <= FEW_ROWS {
-            FEW_ELEMENTS
-        } else {
-            MANY_ELEMENTS
-        };
-        let steps = x.padded / STEP;
-        let chunk = (elements / STEP).min(steps).max(1);
-        let per_pass = (ROW_BYTES / 4 / x.padded.max(1) / height).max(1);
+        let (unit, tile_size) = (UNIT * lanes, OUTPUTS * lanes);
+        let per_pass = (ROW_BYTES / 4 / x.padded / height).max(1);
         let groups: Vec<&[f32]> = x.groups().collect();
-        let tile = OUTPUTS * lanes;
-        let mut weights = vec![0.0; chunk * STEP * OUTPUTS];
-        let mut sums = vec![0.0; per_pass.min(groups.len()) * height * tile];
+        let mut sums = vec![0.0; per_pass.min(groups.len()) * height * tile_size];
+        // A single group multiplies while it decodes; more of them share decoded weights.
+        let shared = if groups.len() > 1 { OUTPUTS } else { 0 };
+        let mut weights = vec![0.0; shared * CHUNK.min(x.padded)];
         for (pass, groups) in groups.chunks(per_pass).enumerate() {
             let first_row = pass * per_pass * height;
-            for (out, first) in out
-                .chunks_mut(OUTPUTS * x.rows)
-                .zip(outputs.clone().step_by(OUTPUTS))
-            {
+            let rows = x.rows.min(first_row + groups.len() * height) - first_row;
+            let outputs = job.outputs.clone().step_by(OUTPUTS);
+            for (out, first) in job.out.chunks_mut(OUTPUTS * x.rows).zip(outputs) {
                 sums.fill(0.0);
-                for start in (0..steps).step_by(chunk) {
-                    let range = start..(start + chunk).min(steps);
-                    let elements = range.len() * STEP;
-                    let weights = &mut weights[..elements * OUTPUTS];
-                    panel(w, first, range, lanes, weights);
-                    for (rows, sums) in groups.iter().zip(sums.chunks_mut(height * tile)) {
-                        let rows_here = rows.len() / x.padded;
-                        let rows = &rows[start * STEP * rows_here..][..elements * rows_here];
-                        add::<S>(rows_here, rows, weights, sums);
+                for start in (0..job.k).step_by(CHUNK) {
+                    let end = (start + CHUNK).min(job.k);
+                    let padded = (end - start).next_multiple_of(unit);
+                    let source = panel.rows(first, start..end);
+                    if shared > 0 {
+                        decode::<S, _>(&source, &mut weights[..padded * OUTPUTS]);
+                    }
+                    for (group, sums) in groups.iter().zip(sums.chunks_mut(height * tile_size)) {
+                        let count = group.len() / x.padded;
+                        let group = &group[start * count..][..padded * count];
+                        if shared > 0 {
+                            tile::<S>(count, group, &weights[..padded * OUTPUTS], sums);
+                        } else {
+                            few::<S, _>(count, group, &source, sums);
+                        }
                     }
                 }
-                let rows = x.rows.min(first_row + groups.len() * height) - first_row;
                 for (j, out) in out.chunks_exact_mut(x.rows).enumerate() {
                     for (i, out) in out[first_row..][..rows].iter_mut().enumerate() {
                         *out = load::<S>(&sums[(i * OUTPUTS + j) * lanes..]).reduce_add();
                     }
                 }
             }
-        }
-    }
-}
-
-/// Chooses the tile of the right height.
-#[inline(always)]
-fn add<S: Simd>(rows: usize, x: &[f32], w: &[f32], sums: &mut [f32]) {
-    match rows {
-        1 => tile::<S, 1>(x, w, sums),
-        2 => tile::<S, 2>(x, w, sums),
-        3 => tile::<S, 3>(x, w, sums),
-        4 => tile::<S, 4>(x, w, sums),
-        other => unreachable!("a tile has at most 4 rows, found {other}"),
-    }
-}
-
-/// Adds the products of `I` rows and six outputs, lane by lane, to their sums.
-#[inline(always)]
-fn tile<S: Simd, const I: usize>(x: &[f32], w: &[f32], sums: &mut [f32]) {
-    let lanes = S::lanes32();
-    let mut acc: [[Vector<S, f32>; OUTPUTS]; I] = std::array::from_fn(|i| {
-        std::array::from_fn(|j| load::<S>(&sums[(i * OUTPUTS + j) * lanes..]))
-    });
-    for (x, w) in x
-        .chunks_exact(I * lanes)
-        .zip(w.chunks_exact(OUTPUTS * lanes))
-    {
-        let rows: [Vector<S, f32>; I] = std::array::from_fn(|i| load::<S>(&x[i * lanes..]));
-        for j in 0..OUTPUTS {
-            let weight = load::<S>(&w[j * lanes..]);
-            for i in 0..I {
-                acc[i][j] = rows[i].mul_add(weight, acc[i][j]);
-            }
-        }
-    }
-    for i in 0..I {
-        for j in 0..OUTPUTS {
-            store(acc[i][j], &mut sums[(i * OUTPUTS + j) * lanes..]);
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use macerator::{AutoArch, Simd, Vector, WithSimd};
 
-/// Elements of `k` that are handled together; panels are filled up with zeros to a multiple of it.
-/// Every vector length divides it, and so does the block of the packed formats.
-pub(crate) const STEP: usize = 32;
+/// Vectors that are decoded together: as many as there are nibbles in a word. Operands are filled
+/// up with zeros to whole units.
+pub(crate) const UNIT: usize = 8;
+
+/// Most lanes of a vector, on any level.
+pub(crate) const MOST_LANES: usize = 16;
 
 /// Outputs of a tile.
 pub(crate) const OUTPUTS: usize = 6;
@@ -31,6 +34,11 @@ impl Tiling {
             lanes,
             rows: if many_registers { MAX_TILE_ROWS } else { 2 },
         }
+    }
+
+    /// Elements of a unit.
+    pub(crate) fn unit(self) -> usize {
+        UNIT * self.lanes
     }
 
     /// Tiling of the level that [`run`] chooses.

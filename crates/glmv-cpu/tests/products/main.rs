@@ -87,9 +87,11 @@ pub fn all_within(found: &[f32], expected: &[(f64, f64)]) -> Result<(), String> 
     Ok(())
 }
 
-/// The bits of a slice, for comparisons that tell 0 from -0.
-pub fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|v| v.to_bits()).collect()
+/// First element whose bits differ; the length of the shorter one if only the lengths do.
+pub fn difference(a: &[f32], b: &[f32]) -> Option<usize> {
+    let differs = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits();
+    let first = a.iter().zip(b).position(differs);
+    first.or_else(|| (a.len() != b.len()).then_some(a.len().min(b.len())))
 }
 
 /// Runs `f` on a pool of its own.
@@ -109,6 +111,10 @@ fn the_comparison_can_fail() {
     all_within(&[sum], &expected).unwrap();
     assert!(all_within(&[sum * 1.01], &expected).is_err());
     assert!(all_within(&[f32::NAN], &expected).is_err());
+    assert_eq!(difference(&a, &a), None);
+    assert_eq!(difference(&[1.0, 0.0], &[1.0, -0.0]), Some(1));
+    assert_eq!(difference(&a[1..], &a), Some(0));
+    assert_eq!(difference(&a[..39], &a), Some(39));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Speed of the products, in turn with the `gemm` crate and with plain dot products.
-//! `cargo run --release -p glmv-cpu --example speed [RUNS]`
+//! `cargo run --release -p glmv-cpu --example product_speed [RUNS]`
 //!
 //! Each line gives the median over the runs; in a run every candidate is timed once, so that what
 //! else the machine does meets all of them.
