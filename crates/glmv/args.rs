@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glmv_engine::{Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
-use glmv_model::LoadOptions;
 use glmv_model::plan::{CacheFormat, WeightFormat};
+use glmv_quant::Format;
 use std::path::PathBuf;
 
 /// Ask GLM-4.1V / GLM-4.5V about pictures and video, on any GPU.
@@ -28,6 +28,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Measure prefill, decode and vision speed of a checkpoint.
     Bench(BenchArgs),
+    /// Write a checkpoint with weights of 8 or 4 bits, or report what they cost.
+    Quantize(QuantizeArgs),
     /// Score answers, check the rules of the reward, or attack them.
     #[command(subcommand)]
     Reward(RewardCommand),
@@ -53,11 +55,14 @@ impl From<Device> for Choice {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Dtype {
-    #[default]
     F32,
     F16,
+    /// 8 bits per weight of the decoder, f16 for vision and cache.
+    Q8,
+    /// 4 bits per weight of the decoder, f16 for vision and cache.
+    Q4,
 }
 
 impl From<Dtype> for Precision {
@@ -65,6 +70,8 @@ impl From<Dtype> for Precision {
         match dtype {
             Dtype::F32 => Precision::F32,
             Dtype::F16 => Precision::F16,
+            Dtype::Q8 => Precision::Q8,
+            Dtype::Q4 => Precision::Q4,
         }
     }
 }
@@ -74,9 +81,9 @@ pub struct DeviceArgs {
     /// Where to run.
     #[arg(long, value_enum, default_value_t)]
     pub device: Device,
-    /// Type of the weights and of the KV cache on the device.
-    #[arg(long, value_enum, default_value_t)]
-    pub dtype: Dtype,
+    /// Storage of the weights on the device; without it f32, or the codes of a quantised checkpoint.
+    #[arg(long, value_enum)]
+    pub dtype: Option<Dtype>,
     /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
     #[arg(long, value_name = "BYTES", value_parser = byte_count)]
     pub memory: Option<u64>,
@@ -85,13 +92,69 @@ pub struct DeviceArgs {
     pub experts_on_host: usize,
 }
 
-impl From<&DeviceArgs> for LoadOptions {
-    fn from(args: &DeviceArgs) -> Self {
-        LoadOptions {
-            precision: args.dtype.into(),
-            experts_on_host: args.experts_on_host,
+impl DeviceArgs {
+    /// The storage asked for.
+    pub fn precision(&self) -> Option<Precision> {
+        self.dtype.map(Precision::from)
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CodeFormat {
+    Q8,
+    Q4,
+}
+
+impl From<CodeFormat> for Format {
+    fn from(format: CodeFormat) -> Self {
+        match format {
+            CodeFormat::Q8 => Format::Q8,
+            CodeFormat::Q4 => Format::Q4,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum VisionStorage {
+    #[default]
+    F16,
+    Q8,
+}
+
+impl From<VisionStorage> for Precision {
+    fn from(storage: VisionStorage) -> Self {
+        match storage {
+            VisionStorage::F16 => Precision::F16,
+            VisionStorage::Q8 => Precision::Q8,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct QuantizeArgs {
+    /// Checkpoint folder as published on the hub.
+    pub input: PathBuf,
+    /// Folder to write; must hold no weights yet.
+    #[arg(required_unless_present = "report")]
+    pub output: Option<PathBuf>,
+    /// Bits of the decoder's weights, experts, embedding and head.
+    #[arg(long, value_enum)]
+    pub format: CodeFormat,
+    /// Storage of the vision tower's and the projector's matrices.
+    #[arg(long, value_enum, default_value_t)]
+    pub vision: VisionStorage,
+    /// Compare with f32: hidden states per layer, next-token distributions and choices.
+    #[arg(long)]
+    pub report: bool,
+    /// Prompts of the report, one per line; without it some short ones.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub prompts: Option<PathBuf>,
+    /// Where the report runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: Device,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Bytes as a number, or a number with a unit.
@@ -187,6 +250,10 @@ impl From<&SamplingArgs> for SamplingOverrides {
 pub struct VerifyArgs {
     /// Folder with cases.json, goldens, media and checkpoints.
     pub dir: PathBuf,
+    /// Storage of the weights on the device. The tolerances are those of f32: others show how far they
+    /// are from it.
+    #[arg(long, value_enum, default_value = "f32")]
+    pub dtype: Dtype,
     /// Only these kinds, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub only: Vec<String>,

@@ -34,15 +34,15 @@ const WARM_CHUNK: usize = 256;
 /// Loads the checkpoint folder `dir`, with a bar on stderr unless `quiet` or not a terminal.
 pub fn load(dir: &Path, args: &DeviceArgs, quiet: bool) -> anyhow::Result<Session> {
     let start = Instant::now();
-    let options = LoadOptions::from(args);
     let selected = open(args.device.into())?;
+    let options = options(storage(dir, args.precision())?, args);
     check_precision(&selected, options.precision)?;
     // A folder that cannot be read is left to the loader, which says what is wrong with it.
     if let Ok(config) = Config::from_dir(dir) {
         check_experts(&selected, &config, options)?;
         fit::refuse(&config, &selected.info, options, args.memory)?;
     }
-    let engine = with_bar(quiet, |progress| {
+    let engine = with_bar(quiet, "loading", |progress| {
         Engine::load(dir, &selected.device, options, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
@@ -81,8 +81,12 @@ pub fn load_model(
     quiet: bool,
 ) -> anyhow::Result<Loaded> {
     let start = Instant::now();
-    let options = LoadOptions::from(args);
     let selected = open(args.device.into())?;
+    let precision = match source {
+        Source::Folder(dir) => storage(dir, args.precision())?,
+        Source::Random(..) => args.precision().unwrap_or(Precision::F32),
+    };
+    let options = options(precision, args);
     check_precision(&selected, options.precision)?;
     let (path, config) = match source {
         Source::Folder(dir) => (*dir, Config::from_dir(dir)?),
@@ -90,7 +94,7 @@ pub fn load_model(
     };
     check_experts(&selected, &config, options)?;
     fit::refuse(&config, &selected.info, options, args.memory)?;
-    let (model, skipped) = with_bar(quiet, |progress| {
+    let (model, skipped) = with_bar(quiet, "loading", |progress| {
         let checkpoint = match source {
             Source::Folder(dir) => Checkpoint::open(dir)?,
             Source::Random(_, config) => Checkpoint::random(config, 0),
@@ -137,6 +141,16 @@ fn target(quiet: bool) -> ProgressDrawTarget {
     }
 }
 
+/// The storage asked for; without one that of a quantised checkpoint, else f32.
+fn storage(dir: &Path, asked: Option<Precision>) -> anyhow::Result<Precision> {
+    if let Some(precision) = asked {
+        return Ok(precision);
+    }
+    let checkpoint = Checkpoint::open(dir);
+    let checkpoint = checkpoint.with_context(|| format!("cannot load {}", dir.display()))?;
+    Ok(checkpoint.precision().unwrap_or(Precision::F32))
+}
+
 fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<()> {
     let info = &selected.info;
     if precision == Precision::F16 && info.backend != "cpu" && !info.shader_f16 {
@@ -159,13 +173,23 @@ fn check_experts(selected: &Selected, config: &Config, options: LoadOptions) -> 
     fit::check_expert_layers(config, asked)
 }
 
-fn with_bar<T>(
+fn options(precision: Precision, args: &DeviceArgs) -> LoadOptions {
+    LoadOptions {
+        precision,
+        experts_on_host: args.experts_on_host,
+    }
+}
+
+/// Runs `load` with a bar on stderr unless `quiet` or not a terminal.
+pub fn with_bar<T>(
     quiet: bool,
+    what: &'static str,
     load: impl FnOnce(&dyn Fn(u64, u64)) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let bar = ProgressBar::with_draw_target(None, target(quiet));
-    let style = "loading {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+    let style = "{msg} {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style)?);
+    bar.set_message(what);
     let loaded = load(&|done, total| {
         bar.set_length(total);
         bar.set_position(done);

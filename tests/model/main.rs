@@ -2,6 +2,7 @@
 
 mod consistency;
 mod host;
+mod quantised;
 mod roundtrip;
 mod sharding;
 mod support;

@@ -8,11 +8,11 @@ use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
     Checkpoint, Decoder, Error, KvCache, KvPool, Linear, LoadOptions, Loader, Precision, Probe,
-    Progress, VisionTower,
+    Progress, VisionTower, WeightParam,
 };
-use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
-use glmv_kernels::{FEW_ROWS, Pairing, RopeTable, splice};
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
+use glmv_kernels::{FEW_ROWS, Pairing, RopeTable, embed, splice};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ pub struct Glm4v {
     pub visual: VisionTower,
     pub projector: Projector,
     /// Row shards `[vocab_i, hidden]`.
-    pub embed_tokens: Vec<Param<Tensor<2>>>,
+    pub embed_tokens: Vec<WeightParam<2>>,
     pub language_model: Decoder,
     /// `None` where the embedding is also the output head.
     pub lm_head: Option<Linear>,
@@ -101,7 +101,8 @@ impl Glm4v {
         &self.config
     }
 
-    /// Type of the matrices and of the KV cache.
+    /// How the matrices are stored; [`Precision::float`] of it is the type of the KV cache, unless the
+    /// device has no f16.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -272,31 +273,13 @@ impl Glm4v {
     /// `ids` n of them → `[n, hidden]`.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
         let device = self.device();
-        let look_up = |table: Tensor<2>, ids: Vec<i64>| {
-            let index = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
-            let rows = table.select(0, index);
-            if rows.dtype() == DType::F32 {
-                rows
-            } else {
-                rows.cast(DType::F32)
-            }
-        };
-        let all = || ids.iter().map(|id| i64::from(*id));
-        if let [table] = self.embed_tokens.as_slice() {
-            return look_up(table.val(), all().collect());
-        }
-        let mut base = 0i64;
+        let index: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+        let index = Tensor::<1, Int>::from_data(index.as_slice(), &device);
+        let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
         for table in &self.embed_tokens {
-            let table = table.val();
-            let rows = table.dims()[0] as i64;
-            let inside = |id: i64| (base..base + rows).contains(&id);
-            let mask: Vec<f32> = all().map(|id| if inside(id) { 1.0 } else { 0.0 }).collect();
-            let local = all()
-                .map(|id| if inside(id) { id - base } else { 0 })
-                .collect();
-            let mask = Tensor::<1>::from_data(mask.as_slice(), &device).reshape([ids.len(), 1]);
-            let part = look_up(table, local) * mask;
+            let rows = table.dims()[0];
+            let part = embed(table.val(), index.clone(), base);
             sum = Some(match sum {
                 Some(sum) => sum + part,
                 None => part,

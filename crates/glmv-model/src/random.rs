@@ -16,7 +16,7 @@ const MAX_SHARD_BYTES: u64 = 2 << 30;
 /// Standard deviation of the matrices, HF's `initializer_range`.
 const INITIALIZER_RANGE: f32 = 0.02;
 /// Files that make a checkpoint usable and that lie beside its config.
-const SIDE_FILES: [&str; 7] = [
+pub(crate) const SIDE_FILES: [&str; 7] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
@@ -53,13 +53,23 @@ pub fn write_random(config_file: &Path, dir: &Path, seed: u64) -> Result<Config,
     )?;
     let target = dir.join("config.json");
     std::fs::write(&target, text).map_err(|e| fail(&target, e))?;
-    for file in SIDE_FILES {
-        let source = config_file.with_file_name(file);
-        if source.is_file() {
-            std::fs::copy(&source, dir.join(file)).map_err(|e| fail(&source, e))?;
+    let folder = config_file.parent().unwrap_or(Path::new(""));
+    copy_side_files(folder, dir, &SIDE_FILES)?;
+    Ok(config)
+}
+
+/// Copies those of `files` that lie in `source`.
+pub(crate) fn copy_side_files(source: &Path, dir: &Path, files: &[&str]) -> Result<(), Error> {
+    for file in files.iter().map(|file| source.join(file)) {
+        if file.is_file() {
+            let target = dir.join(file.file_name().unwrap_or_default());
+            std::fs::copy(&file, target).map_err(|e| Error::File {
+                path: file.clone(),
+                reason: e.to_string(),
+            })?;
         }
     }
-    Ok(config)
+    Ok(())
 }
 
 /// What a random checkpoint puts into a tensor.

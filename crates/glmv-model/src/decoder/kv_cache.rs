@@ -3,6 +3,7 @@
 
 use super::kv_pool::{BlockId, KvPool, PoolConfig};
 use crate::config::TextConfig;
+use crate::loader::float_on;
 use crate::{Error, Precision};
 use burn::tensor::Device;
 use glmv_kernels::KvFormat;
@@ -33,9 +34,9 @@ impl KvCache {
         precision: Precision,
         device: &Device,
     ) -> Result<Self, Error> {
-        let format = match precision {
+        let format = match float_on(device, precision) {
             Precision::F32 => KvFormat::F32,
-            Precision::F16 => KvFormat::F16,
+            Precision::F16 | Precision::Q8 | Precision::Q4 => KvFormat::F16,
         };
         let pool = PoolConfig {
             blocks: 0,

@@ -3,7 +3,7 @@
 
 use crate::config::MoeConfig;
 use crate::piece::Piece;
-use crate::{Error, Loader, Probe};
+use crate::{Error, Loader, Probe, WeightParam};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 use glmv_kernels::device::{Kind, kind, read, read_int};
@@ -21,9 +21,9 @@ pub struct Moe {
     /// `[routed experts]`, f32, not trained.
     pub e_score_correction_bias: Param<Tensor<1>>,
     /// Shards `[experts_i, 2 * width, hidden]`, gate rows first.
-    pub gate_up_proj: Vec<Param<Tensor<3>>>,
+    pub gate_up_proj: Vec<WeightParam<3>>,
     /// Shards `[experts_i, hidden, width]`.
-    pub down_proj: Vec<Param<Tensor<3>>>,
+    pub down_proj: Vec<WeightParam<3>>,
     #[module(skip)]
     router: Routing,
 }
@@ -107,10 +107,11 @@ impl Moe {
             routed,
             shared,
         };
-        let (experts, widest) = (routed + shared, 2 * width * hidden);
+        let experts = routed + shared;
+        let widest = [[2 * width, hidden], [hidden, width]];
         let stack = |part: &str, pieces: &dyn Fn(usize) -> Vec<Piece>, rows, cols| {
             let loader = loader.of_experts(layer);
-            loader.stack(&stored.name(part), pieces, [experts, rows, cols], widest)
+            loader.stack(&stored.name(part), pieces, [experts, rows, cols], &widest)
         };
         let gate_up = |e: usize| stored.gate_up(e);
         let gate_up_proj = stack("experts.gate_up_proj", &gate_up, 2 * width, hidden)?;
@@ -170,7 +171,7 @@ impl Moe {
 
     fn shards(&self) -> Vec<Shard> {
         let both = self.gate_up_proj.iter().zip(&self.down_proj);
-        both.map(|(gate_up, down)| (gate_up.val().into(), down.val().into()))
+        both.map(|(gate_up, down)| (gate_up.val(), down.val()))
             .collect()
     }
 

@@ -32,6 +32,8 @@ impl From<crate::Precision> for WeightFormat {
         match precision {
             crate::Precision::F32 => WeightFormat::F32,
             crate::Precision::F16 => WeightFormat::F16,
+            crate::Precision::Q8 => WeightFormat::Q8,
+            crate::Precision::Q4 => WeightFormat::Q4,
         }
     }
 }

@@ -44,7 +44,7 @@ pub fn measure(args: &BenchArgs, sides: &[usize], loaded: &Loaded) -> anyhow::Re
         Some(_) => Some(launches(model, prompt, &plan)?),
         None => None,
     };
-    let (mut settings, left_out) = settings(args, sides, model, info);
+    let (mut settings, left_out) = settings(args, sides, model, info)?;
     let times = in_turn(args, model, &mut settings)?;
     Ok(Report {
         model: loaded.name.clone(),
@@ -142,7 +142,7 @@ fn settings<'a>(
     sides: &[usize],
     model: &'a Glm4v,
     info: &Info,
-) -> (Vec<Setting<'a>>, Vec<String>) {
+) -> anyhow::Result<(Vec<Setting<'a>>, Vec<String>)> {
     let (mut list, mut left_out) = (Vec::new(), Vec::new());
     if args.pp > 0 {
         list.push(Setting::Prefill(Rows::new(model, 1, args.pp, 1)?));
@@ -160,7 +160,7 @@ fn settings<'a>(
             None => list.push(Setting::Encode(Picture::new(model, *side), *side)),
         }
     }
-    (list, left_out)
+    Ok((list, left_out))
 }
 
 /// Why a picture of this size cannot be encoded on the device.
