@@ -39,5 +39,8 @@ fn line(row: &RowScore) -> String {
     };
     let extracted = row.extracted.as_deref().unwrap_or("-").replace('\n', " ");
     let format = if row.format_ok { "ok" } else { "bad format" };
-    format!("{:<20} {reward:>7}  {format}  {extracted:?}  {}", row.id, row.why)
+    format!(
+        "{:<20} {reward:>7}  {format}  {extracted:?}  {}",
+        row.id, row.why
+    )
 }
