@@ -95,6 +95,34 @@ fn the_plan_is_within_a_tenth_of_the_allocators_high_water_mark() {
 }
 
 #[test]
+fn the_plan_holds_for_pictures_too() {
+    if !crate::run::has_adapter() {
+        return;
+    }
+    let model = Reduced::mid();
+    let path = model.dir.path().join("config.json");
+    for side in ["336", "672"] {
+        let size = format!("{side}x{side}");
+        let plan = [
+            "--plan", "--device", "gpu", "--ctx", "16", "--json", "--image", &size,
+        ];
+        let said = say(&[&["inspect", path.to_str().unwrap()], &plan[..]].concat());
+        let plan: Value = serde_json::from_str(&said.stdout).unwrap();
+        let planned = number(&plan["needed_bytes"]);
+        let args = [
+            "--device", "gpu", "--pp", "0", "--tg", "0", "--reps", "1", "--images", side,
+        ];
+        let measured = number(&model.bench(&args)["memory"]["whole_run"]["peak"]);
+        let ratio = planned / measured;
+        println!("{side}: planned {planned}, measured {measured}, ratio {ratio}");
+        assert!(
+            (0.9..=1.1).contains(&ratio),
+            "{side}: {planned} of {measured}"
+        );
+    }
+}
+
+#[test]
 fn everything_asked_for_is_reported() {
     let args = [
         "--device", "cpu", "--pp", "24", "--tg", "3", "--batch", "1,3",

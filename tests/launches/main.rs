@@ -9,7 +9,7 @@ use glmv::kernels::{QueueLog, Watch, counts, linear, rms_norm, swiglu};
 fn work(device: &Device, read_back: bool) -> usize {
     let x = Tensor::<2>::full([6, 64], 0.5, device);
     let weight = Tensor::<2>::ones([64, 64], device);
-    let norm = weight.clone().slice([0..1]).reshape([64]);
+    let norm = Tensor::<1>::ones([64], device);
     let mut y = x.clone();
     for _ in 0..2 {
         y = linear(rms_norm(y, norm.clone(), 1e-5), weight.clone(), None);

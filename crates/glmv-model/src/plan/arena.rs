@@ -118,6 +118,11 @@ impl Arena {
             .sum()
     }
 
+    /// Size of a new page.
+    pub fn page_bytes(&self) -> u64 {
+        self.current.page_bytes
+    }
+
     /// The most bytes that were live at once.
     pub fn peak_live(&self) -> u64 {
         self.peak_live

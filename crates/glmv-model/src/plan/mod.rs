@@ -232,7 +232,9 @@ impl Plan {
         self.add(Section::Activations, name, "f32", live);
         self.add(Section::Activations, "rotary table", "f32", rope);
         if buffers.paged {
-            let unused = replay.arena().peak_reserved().saturating_sub(live);
+            // With a picture the device takes one page more than the replay: measured.
+            let more = settings.image.map_or(0, |_| replay.arena().page_bytes());
+            let unused = (replay.arena().peak_reserved() + more).saturating_sub(live);
             self.add(Section::Workspace, "unused parts of pages", "-", unused);
             let launches = LAUNCH_DESCRIPTIONS;
             self.add(Section::Workspace, "launch descriptions", "-", launches);
