@@ -97,7 +97,32 @@ const KV_COPY: &[crate::Params] = &[
     &[("Elem", "u32")],
 ];
 
+/// Values of `KIND`, the storage of weights in 16-byte words.
+const WORDS_F32: (&str, &str) = ("KIND", "0u");
+const WORDS_F16: (&str, &str) = ("KIND", "1u");
+const WORDS_Q8: (&str, &str) = ("KIND", "2u");
+const WORDS_Q4: (&str, &str) = ("KIND", "3u");
+
+/// Each number of rows, with and without bias, for the given storages.
+macro_rules! row_sets {
+    ($([$($extra:expr),+ $(,)?]),+ $(,)?) => {
+        &[$(
+            &[("M", "1u"), ("HAS_BIAS", "true"), $($extra),+],
+            &[("M", "1u"), ("HAS_BIAS", "false"), $($extra),+],
+            &[("M", "2u"), ("HAS_BIAS", "true"), $($extra),+],
+            &[("M", "4u"), ("HAS_BIAS", "false"), $($extra),+],
+            &[("M", "8u"), ("HAS_BIAS", "true"), $($extra),+],
+            &[("M", "8u"), ("HAS_BIAS", "false"), $($extra),+],
+        )+]
+    };
+}
+
 pub(crate) const SHADERS: &[Shader] = &[
+    Shader {
+        name: "rope_angles",
+        source: include_str!("rope_angles.wgsl"),
+        sets: &[&[], &[UINT]],
+    },
     Shader {
         name: "rms_norm",
         source: include_str!("rms_norm.wgsl"),
@@ -201,5 +226,35 @@ pub(crate) const SHADERS: &[Shader] = &[
         name: "kv_copy",
         source: include_str!("kv_copy.wgsl"),
         sets: KV_COPY,
+    },
+    Shader {
+        name: "embed_rows",
+        source: include_str!("embed_rows.wgsl"),
+        sets: &[
+            &[WORDS_F32],
+            &[WORDS_F16],
+            &[WORDS_Q8],
+            &[WORDS_Q4],
+            &[WORDS_Q8, UINT],
+        ],
+    },
+    Shader {
+        name: "linear_rows",
+        source: include_str!("linear_rows.wgsl"),
+        sets: row_sets![
+            [WORDS_Q8, ("WG", "64u"), ("LANES", "32u")],
+            [WORDS_Q4, ("WG", "64u"), ("LANES", "32u")],
+        ],
+    },
+    Shader {
+        name: "linear_rows_sub",
+        source: include_str!("linear_rows_sub.wgsl"),
+        sets: row_sets![
+            [WORDS_F32, ("WG", "8u")],
+            [WORDS_F16, ("WG", "8u")],
+            [WORDS_Q8, ("WG", "8u")],
+            [WORDS_Q4, ("WG", "8u")],
+            [WORDS_Q4, ("WG", "32u")],
+        ],
     },
 ];

@@ -16,11 +16,14 @@
 //!
 //! Common to all kernels: entry point `main`; bindings `@group(0)`, tensors first and `read_write`
 //! (tensors share buffers), then `info: array<u32>` of sizes and scalars, floats as their bits; at
-//! most eight bindings and 16 KiB of workgroup memory; no subgroup operations or atomics;
-//! activations are f32, weights f32 or f16, sums f32; workgroups are counted
+//! most eleven bindings and 16 KiB of workgroup memory; no atomics; no subgroup operations except in the
+//! files named `*_sub`, which are for adapters whose subgroups have exactly eight lanes (CPU devices)
+//! and beside which the same work stands in portable WGSL; activations are f32, weights f32, f16 or
+//! codes of 8 or 4 bits, sums f32; workgroups are counted
 //! `workgroup_id.x + workgroup_id.y * num_workgroups.x`, so that a launch may fold a long grid.
 
 mod dense;
+mod few;
 pub mod moe;
 
 use std::fmt::Write as _;
@@ -158,7 +161,10 @@ fn param_of(line: &'static str) -> Option<(&'static str, Param)> {
 
 /// Every kernel.
 pub fn all() -> impl Iterator<Item = &'static Shader> {
-    dense::SHADERS.iter().chain(moe::SHADERS)
+    dense::SHADERS
+        .iter()
+        .chain(few::shaders())
+        .chain(moe::SHADERS)
 }
 
 /// The kernel of that name.

@@ -1,7 +1,8 @@
 //! The mixture-of-experts kernels and the parameter sets they run with.
 //!
 //! Forward, many slots: router, plan, tiles, gate_up, down, combine. Forward, few slots: router,
-//! gate_up_few, down_few. Backward: down (for the pre-activations), nn, swiglu_grad, tn,
+//! gate_up_few, down_few. Weights of codes, and on CPU adapters all: router, (plan, tiles,) moe_rows
+//! for gate and up, moe_rows for down, combine. Backward: down (for the pre-activations), nn, swiglu_grad, tn,
 //! weight_grad, combine (unweighted). A slot is one (token, chosen expert) pair.
 //!
 //! `Vec` and `Weight` are `vec4` of what is stored when every row length is a multiple of four,
@@ -55,6 +56,21 @@ const GROUPED: &[&[(&str, &str)]] = weight_sets![
     [UINT, ("TM", "8u"), ("KL", "8u"), ("WG", "64u")],
 ];
 
+/// Each product, slot by slot and in tiles, for the given storages of weights in 16-byte words.
+macro_rules! row_sets {
+    ($([$($extra:expr),+ $(,)?]),+ $(,)?) => {
+        &[$(
+            &[INT, ("GATED", "true"), ("SORTED", "false"), ("M", "1u"), $($extra),+],
+            &[INT, ("GATED", "false"), ("SORTED", "false"), ("M", "1u"), $($extra),+],
+            &[INT, ("GATED", "true"), ("SORTED", "true"), ("M", "2u"), $($extra),+],
+            &[INT, ("GATED", "false"), ("SORTED", "true"), ("M", "2u"), $($extra),+],
+            &[INT, ("GATED", "true"), ("SORTED", "true"), ("M", "4u"), $($extra),+],
+            &[INT, ("GATED", "false"), ("SORTED", "true"), ("M", "8u"), $($extra),+],
+            &[UINT, ("GATED", "true"), ("SORTED", "true"), ("M", "8u"), $($extra),+],
+        )+]
+    };
+}
+
 /// Every kernel of the mixture of experts.
 pub const SHADERS: &[Shader] = &[
     Shader {
@@ -104,6 +120,18 @@ pub const SHADERS: &[Shader] = &[
             &[INT, ("Vec", "vec4<f32>"), ("WEIGHTED", "true")],
             &[INT, ("Vec", "vec4<f32>"), ("WEIGHTED", "false")],
             &[INT, ("Vec", "f32"), ("WEIGHTED", "true")],
+            &[
+                INT,
+                ("Vec", "vec4<f32>"),
+                ("WEIGHTED", "true"),
+                ("RESIDUAL", "true"),
+            ],
+            &[
+                INT,
+                ("Vec", "f32"),
+                ("WEIGHTED", "true"),
+                ("RESIDUAL", "true"),
+            ],
             &[INT, ("Vec", "f32"), ("WEIGHTED", "false")],
             &[UINT, ("Vec", "vec4<f32>"), ("WEIGHTED", "true")],
         ],
@@ -218,6 +246,25 @@ pub const SHADERS: &[Shader] = &[
                 ("ONES", "vec4<f32>(1.0, 1.0, 1.0, 1.0)"),
                 ("KL", "8u"),
             ],
+        ],
+    },
+    Shader {
+        name: "moe_rows",
+        source: include_str!("moe_rows.wgsl"),
+        sets: row_sets![
+            [("KIND", "2u"), ("WG", "64u"), ("LANES", "32u")],
+            [("KIND", "3u"), ("WG", "64u"), ("LANES", "32u")],
+        ],
+    },
+    Shader {
+        name: "moe_rows_sub",
+        source: include_str!("moe_rows_sub.wgsl"),
+        sets: row_sets![
+            [("KIND", "0u"), ("WG", "8u")],
+            [("KIND", "1u"), ("WG", "8u")],
+            [("KIND", "2u"), ("WG", "8u")],
+            [("KIND", "3u"), ("WG", "8u")],
+            [("KIND", "3u"), ("WG", "32u")],
         ],
     },
 ];

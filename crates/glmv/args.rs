@@ -26,6 +26,9 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Measure prefill, decode and vision speed of a checkpoint.
     Bench(BenchArgs),
+    /// Score answers, check the rules of the reward, or attack them.
+    #[command(subcommand)]
+    Reward(RewardCommand),
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -193,6 +196,56 @@ pub struct BenchArgs {
     /// Repetitions; the median is reported.
     #[arg(long, default_value_t = 3)]
     pub reps: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RewardCommand {
+    /// Score the rows of a case file.
+    Score(RewardScoreArgs),
+    /// Check that every row of a case file gives an outcome it allows.
+    Test(RewardTestArgs),
+    /// Attack the rules of a domain with right and wrong answers of known truth.
+    Fuzz(RewardFuzzArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RewardScoreArgs {
+    /// JSON lines, an array, or an object with `cases`.
+    #[arg(long, value_name = "FILE")]
+    pub cases: PathBuf,
+    /// Reward config: data source to domain, parameters and weights.
+    #[arg(long, value_name = "TOML")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object per row.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RewardTestArgs {
+    /// Case file whose rows have `expected`.
+    pub file: PathBuf,
+    /// Reward config: data source to domain, parameters and weights.
+    #[arg(long, value_name = "TOML")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RewardFuzzArgs {
+    /// The domain.
+    pub domain: String,
+    /// Answers to make.
+    #[arg(long, default_value_t = 2400, value_name = "N")]
+    pub answers: usize,
+    /// Seed of the answers.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

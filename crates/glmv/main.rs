@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         args::Command::Doctor(args) => cmd::doctor::run(&args),
         args::Command::Inspect(args) => cmd::inspect::run(&args),
         args::Command::Bench(args) => cmd::bench::run(&args),
+        args::Command::Reward(command) => cmd::reward::run(&command),
     };
     match result {
         Ok(code) => code,

@@ -239,6 +239,13 @@ pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
     crate::device::is_cpu_adapter(&t.device) && !GPU_TILING.get()
 }
 
+/// True for a CPU adapter whose subgroups have eight lanes, neither more nor fewer: the kernels named
+/// `*_sub` are for those.
+pub(crate) fn lanes_of_eight(t: &CubeTensor) -> bool {
+    let hardware = &t.client.properties().hardware;
+    on_cpu_adapter(t) && [hardware.plane_size_min, hardware.plane_size_max] == [8, 8]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

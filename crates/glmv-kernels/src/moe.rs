@@ -2,8 +2,9 @@
 
 use crate::backend::KernelOps;
 use crate::route::{Op, Route, route};
+use crate::weight::Weight;
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Int, Tensor, TensorData, activation, s};
+use burn::tensor::{Int, Tensor, TensorData, activation, s};
 
 #[path = "moe_native.rs"]
 pub(crate) mod native;
@@ -133,7 +134,7 @@ pub fn moe_router_reference(
 ///
 /// # Shapes
 /// `x` `[tokens, hidden]`, `ids` and `weights` `[tokens, top_k]`, `gate_up`
-/// `[shard, 2 * width, hidden]` (gate rows first), `down` `[shard, hidden, width]`, f32 or f16
+/// `[shard, 2 * width, hidden]` (gate rows first), `down` `[shard, hidden, width]`, f32, f16 or codes
 /// → `[tokens, hidden]` f32.
 ///
 /// Source: HF `Glm4vMoeTextNaiveMoe.forward`.
@@ -141,10 +142,11 @@ pub fn moe_experts(
     x: Tensor<2>,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    gate_up: Tensor<3>,
-    down: Tensor<3>,
+    gate_up: impl Into<Weight<3>>,
+    down: impl Into<Weight<3>>,
     base: usize,
 ) -> Tensor<2> {
+    let (gate_up, down) = (gate_up.into(), down.into());
     let ([_, hidden], [_, width2, gh], [_, dh, width]) = (x.dims(), gate_up.dims(), down.dims());
     assert!(
         gh == hidden && dh == hidden && width2 == 2 * width,
@@ -153,17 +155,40 @@ pub fn moe_experts(
         gate_up.dims(),
         down.dims()
     );
-    if route(Op::MoeExperts, &x.device()) == Route::Twin || gate_up.dims()[0] > MAX_EXPERTS {
+    let routed = route(Op::MoeExperts, &x.device());
+    if routed == Route::Twin || gate_up.dims()[0] > MAX_EXPERTS {
         return moe_experts_reference(x, ids, weights, gate_up, down, base);
     }
-    Tensor::from_dispatch(Dispatch::moe_experts(
+    // The kernels for codes have no backward and read rows in fours.
+    let fours = hidden.is_multiple_of(4) && width.is_multiple_of(4);
+    let codes_run = !x.device().is_autodiff() && (routed == Route::Native || fours);
+    let (x, ids, weights) = (
         x.into_dispatch(),
         ids.into_dispatch(),
         weights.into_dispatch(),
-        gate_up.into_dispatch(),
-        down.into_dispatch(),
-        base,
-    ))
+    );
+    Tensor::from_dispatch(match (gate_up, down) {
+        (Weight::Quantised(gate_up), Weight::Quantised(down)) if codes_run => {
+            let (gate_up, gate_up_scales, first) = gate_up.into_parts();
+            let (down, down_scales, second) = down.into_parts();
+            Dispatch::moe_experts_codes(
+                x,
+                ids,
+                weights,
+                gate_up.into_dispatch(),
+                gate_up_scales.into_dispatch(),
+                down.into_dispatch(),
+                down_scales.into_dispatch(),
+                [first, second],
+                base,
+            )
+        }
+        (gate_up, down) => {
+            let (gate_up, down) = (gate_up.into_float(), down.into_float());
+            let (gate_up, down) = (gate_up.into_dispatch(), down.into_dispatch());
+            Dispatch::moe_experts(x, ids, weights, gate_up, down, base)
+        }
+    })
 }
 
 /// Definition of [`moe_experts`]: gathers the rows of each expert, runs its two products and adds
@@ -175,23 +200,17 @@ pub fn moe_experts_reference(
     x: Tensor<2>,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    gate_up: Tensor<3>,
-    down: Tensor<3>,
+    gate_up: impl Into<Weight<3>>,
+    down: impl Into<Weight<3>>,
     base: usize,
 ) -> Tensor<2> {
+    let (gate_up, down) = (gate_up.into(), down.into());
     let ([tokens, hidden], [_, top_k]) = (x.dims(), ids.dims());
     let [shard, width2, _] = gate_up.dims();
     let device = x.device();
     let host: Vec<i64> = match ids.try_into_data() {
         Ok(data) => data.iter::<i64>().collect(),
         Err(error) => panic!("expert ids cannot be read: {error:?}"),
-    };
-    let f32_of = |t: Tensor<3>| {
-        if t.dtype() == DType::F32 {
-            t
-        } else {
-            t.cast(DType::F32)
-        }
     };
     let mut out = Tensor::<2>::zeros([tokens, hidden], &device);
     let flat = weights.reshape([tokens * top_k]);
@@ -206,8 +225,9 @@ pub fn moe_experts_reference(
         let rows: Vec<i64> = slots.iter().map(|s| s / top_k as i64).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &device);
         let slots = Tensor::<1, Int>::from_data(TensorData::new(slots, [n]), &device);
-        let gate_up = f32_of(gate_up.clone().slice(s![e..e + 1])).reshape([width2, hidden]);
-        let down = f32_of(down.clone().slice(s![e..e + 1])).reshape([hidden, width2 / 2]);
+        let of = |w: &Weight<3>| w.clone().narrow(e, e + 1).dequantise();
+        let gate_up = of(&gate_up).reshape([width2, hidden]);
+        let down = of(&down).reshape([hidden, width2 / 2]);
         let act = x
             .clone()
             .select(0, rows.clone())

@@ -2,17 +2,22 @@
 //! sorted by expert first (plan, tiles) and multiplied in tiles of rows that share an expert.
 
 use crate::launch::{
-    Params, bits, empty, f32_rows, fold, launch, on_cpu_adapter, vec_params, weight_rows, wgsl_int,
-    wgsl_type,
+    Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params,
+    weight_rows, wgsl_int, wgsl_type,
 };
 use crate::moe::RouterConfig;
+use crate::words::{self, Slots, Words};
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::CubeCount;
+use glmv_quant::Format;
 
 /// Up to this many slots the unsorted kernels run; beyond, sorting pays (measured on lavapipe).
 const FEW_SLOTS: usize = 64;
+
+/// Up to this many slots the row kernels take them one by one.
+const ONE_BY_ONE: usize = 8;
 
 #[path = "moe_backward.rs"]
 mod backward;
@@ -169,6 +174,34 @@ impl Problem {
         out
     }
 
+    /// By the row kernels, whose sums do not depend on the other tokens: slot by slot, or sorted where
+    /// an expert's weights then serve several rows.
+    fn rows(&self, gate_up: &Words, down: &Words) -> CubeTensor {
+        let sort = self.slots() > ONE_BY_ONE && self.slots() >= self.experts;
+        let plan = sort.then(|| self.plan());
+        let slots = match &plan {
+            Some(plan) => Slots {
+                tiles: &plan.tiles,
+                sorted: Some((&plan.sorted, &plan.offsets, plan.rows)),
+                num_tiles: plan.max_tiles,
+                slots: self.slots(),
+                base: self.base,
+                experts: self.experts,
+            },
+            None => Slots {
+                tiles: &self.ids,
+                sorted: None,
+                num_tiles: self.slots(),
+                slots: self.slots(),
+                base: self.base,
+                experts: self.experts,
+            },
+        };
+        let act = words::experts(&self.x, gate_up, &slots, true, self.top_k);
+        let y = words::experts(&act, down, &slots, false, 1);
+        self.combine(&y, true)
+    }
+
     fn plan(&self) -> Plan {
         let slots = self.slots();
         // Rows of one tile by rows per expert: idle rows cost as much as used ones.
@@ -263,7 +296,7 @@ impl Problem {
             "moe_combine",
             params,
             grid,
-            &[y, &self.weights, &self.ids, &out],
+            &[y, &self.weights, &self.ids, y, &out],
             &info,
         );
         out
@@ -279,6 +312,12 @@ pub(crate) fn moe_experts(
     base: usize,
 ) -> CubeTensor {
     let problem = Problem::new(x, ids, weights, gate_up, down, base);
+    if lanes_of_eight(&problem.x)
+        && let Some(gate_up) = Words::floats(&problem.gate_up)
+        && let Some(down) = Words::floats(&problem.down)
+    {
+        return problem.rows(&gate_up, &down);
+    }
     if problem.slots() <= FEW_SLOTS && !crate::invariance::active() {
         return problem.few();
     }
@@ -291,4 +330,37 @@ pub(crate) fn moe_experts(
         [problem.hidden, problem.width, 1],
     );
     problem.combine(&y, true)
+}
+
+pub(crate) fn moe_experts_codes(
+    x: CubeTensor,
+    ids: CubeTensor,
+    weights: CubeTensor,
+    codes: [CubeTensor; 4],
+    formats: [Format; 2],
+    base: usize,
+) -> CubeTensor {
+    let (x, weights, ids) = (f32_rows(x), f32_rows(weights), into_contiguous(ids));
+    let [tokens, hidden] = x.shape().dims::<2>();
+    let [experts, rows, _] = codes[0].shape().dims::<3>();
+    let (top_k, on_cpu, width) = (ids.shape()[1], on_cpu_adapter(&x), rows / 2);
+    let words = |at: usize, format, inner| {
+        Words::codes(codes[at].clone(), codes[at + 1].clone(), format, inner)
+    };
+    let (gate_up, down) = (words(0, formats[0], hidden), words(2, formats[1], width));
+    let problem = Problem {
+        x,
+        ids,
+        weights,
+        gate_up: gate_up.words.clone(),
+        down: down.words.clone(),
+        base,
+        tokens,
+        hidden,
+        top_k,
+        experts,
+        width,
+        on_cpu,
+    };
+    problem.rows(&gate_up, &down)
 }

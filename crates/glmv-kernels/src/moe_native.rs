@@ -2,11 +2,14 @@
 
 use super::RouterConfig;
 use crate::elementwise::native::silu;
-use crate::flex::{Mat, Weights, dot, f32_rows, floats, ints, matmul, new_f32, weight_rows};
+use crate::flex::{
+    Mat, Weights, dot, f32_rows, floats, ints, matmul, new_f32, weight_rows, words_of,
+};
 use crate::invariance::few_rows;
 use burn::backend::TensorMetadata;
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
+use glmv_quant::Format;
 use rayon::prelude::*;
 
 /// [`Problem::few`], unless rows must not depend on each other.
@@ -155,14 +158,49 @@ pub(crate) fn moe_experts(
     down: FlexTensor,
     base: usize,
 ) -> FlexTensor {
-    let (x, weights) = (f32_rows(x), f32_rows(weights));
     let (gate_up, down) = (weight_rows(gate_up), weight_rows(down));
-    let ([_, hidden], [shard, _, width]) = (x.shape().dims::<2>(), down.shape().dims::<3>());
+    let [shard, _, width] = down.shape().dims::<3>();
+    let stacks = [Weights::new(&gate_up), Weights::new(&down)];
+    dispatch([x, weights], ids, stacks, [shard, width], base)
+}
+
+pub(crate) fn moe_experts_codes(
+    x: FlexTensor,
+    ids: FlexTensor,
+    weights: FlexTensor,
+    codes: [FlexTensor; 4],
+    formats: [Format; 2],
+    base: usize,
+) -> FlexTensor {
+    let codes = codes.map(|t| t.to_contiguous());
+    let [shard, rows, _] = codes[0].shape().dims::<3>();
+    let (hidden, width) = (x.shape()[1], rows / 2);
+    let stack = |at: usize, format, inner| {
+        Weights::codes(
+            words_of(&codes[at]),
+            words_of(&codes[at + 1]),
+            format,
+            inner,
+        )
+    };
+    let stacks = [stack(0, formats[0], hidden), stack(2, formats[1], width)];
+    dispatch([x, weights], ids, stacks, [shard, width], base)
+}
+
+fn dispatch(
+    [x, weights]: [FlexTensor; 2],
+    ids: FlexTensor,
+    [gate_up, down]: [Weights<'_>; 2],
+    [shard, width]: [usize; 2],
+    base: usize,
+) -> FlexTensor {
+    let (x, weights) = (f32_rows(x), f32_rows(weights));
+    let [_, hidden] = x.shape().dims::<2>();
     let problem = Problem {
         x: floats(&x),
         weights: floats(&weights),
-        gate_up: Weights::new(&gate_up),
-        down: Weights::new(&down),
+        gate_up,
+        down,
         hidden,
         width,
         top_k: ids.shape()[1],

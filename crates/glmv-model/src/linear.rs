@@ -5,7 +5,7 @@ use crate::piece::Piece;
 use crate::{Error, loader::Loader};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, s};
-use glmv_kernels::linear;
+use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
 
 /// `x · Wᵀ + b` with W in the hub's `[out, in]` layout.
 #[derive(Module, Debug)]
@@ -78,6 +78,41 @@ impl Linear {
             linear(x.clone(), weight.val(), bias)
         });
         Tensor::cat(parts.collect(), D - 1)
+    }
+
+    /// `after(norm(x) · Wᵀ + b)`, in one launch where [`fused_linear`] has one.
+    ///
+    /// # Shapes
+    /// `x` `[rows, in]` → `[rows, out]`, half as wide for SwiGLU.
+    pub fn fused(&self, x: Tensor<2>, norm: Option<Norm>, after: After) -> Tensor<2> {
+        let after = match (after, &self.bias) {
+            (After::Nothing, Some(bias)) => After::Bias(bias.val()),
+            (after, _) => after,
+        };
+        let whole = self.bias.is_none() || matches!(after, After::Bias(_));
+        if let [weight] = self.weight.as_slice()
+            && whole
+        {
+            return fused_linear(x, norm, weight.val(), after);
+        }
+        let x = match norm {
+            Some(norm) => rms_norm(x, norm.weight, norm.eps),
+            None => x,
+        };
+        let y = self.forward(x);
+        match after {
+            After::Nothing | After::Bias(_) => y,
+            After::Residual(residual) => residual + y,
+            After::SwiGlu => swiglu(y),
+        }
+    }
+
+    /// The weight and bias, if the weight lies in one shard.
+    pub fn whole(&self) -> Option<(Weight<2>, Option<Tensor<1>>)> {
+        match self.weight.as_slice() {
+            [weight] => Some((weight.val().into(), self.bias.as_ref().map(Param::val))),
+            _ => None,
+        }
     }
 
     /// Rows `range` of an unsharded weight applied to `x`; the shards of a sharded one are run

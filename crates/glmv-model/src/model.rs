@@ -12,7 +12,7 @@ use crate::{
 };
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
-use glmv_kernels::{Pairing, RopeTable, splice};
+use glmv_kernels::{FEW_ROWS, Pairing, RopeTable, splice};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -218,11 +218,14 @@ impl Glm4v {
             Tensor::from_data(TensorData::new(values, dims), &device)
         };
         let (pool, pages) = cache.unzip();
+        let positions = ints(tokens.positions.to_vec(), [3, n]);
+        let few = n <= FEW_ROWS && pages.is_some();
         let context = Context {
             batch: tokens.batch,
             seq: tokens.seq,
             rope: &rope,
-            positions: ints(tokens.positions.to_vec(), [3, n]),
+            angles: few.then(|| rope.angles(positions.clone())),
+            positions,
             range: ints(tokens.range, [n, 2]),
             pairing: match self.config.family {
                 Family::Glm4v => Pairing::Interleaved,

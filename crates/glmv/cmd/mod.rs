@@ -3,5 +3,6 @@
 pub mod bench;
 pub mod doctor;
 pub mod inspect;
+pub mod reward;
 pub mod run;
 pub mod verify;

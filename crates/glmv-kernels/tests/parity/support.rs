@@ -2,7 +2,8 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use glmv_kernels::device::{self, Choice, Error};
-use glmv_kernels::{Op, Route, on_gpu_tiling, route};
+use glmv_kernels::{Op, Quantised, Route, on_gpu_tiling, route};
+use glmv_quant::Format;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -93,6 +94,22 @@ impl Source {
             View::Transposed => copy(rows.swap_dims(D - 2, D - 1)).swap_dims(D - 2, D - 1),
             View::Window => {
                 Tensor::cat(vec![rows.clone(), rows.clone()], 0).narrow(0, dims[0], dims[0])
+            }
+        }
+    }
+
+    /// Codes of numbers in [-1, 1); views are windows into more rows.
+    pub fn codes<const D: usize>(&mut self, dims: [usize; D], format: Format) -> Quantised<D> {
+        let (inner, rows) = (dims[D - 1], dims[..D - 1].iter().product());
+        let values = self.numbers(rows * inner);
+        let packed = glmv_quant::quantise(format, &values, rows, inner).expect("finite numbers");
+        let q = Quantised::from_words(packed.into_words(), dims, format, &self.device);
+        match self.view {
+            View::Rows => q,
+            View::Transposed | View::Window => {
+                let twice = |t: &Tensor<D, Int>| Tensor::cat(vec![t.clone(), t.clone()], 0);
+                let (codes, scales) = (twice(q.codes()), twice(q.scales()));
+                Quantised::new(codes, scales, format, inner).narrow(dims[0], 2 * dims[0])
             }
         }
     }

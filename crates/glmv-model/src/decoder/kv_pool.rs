@@ -149,10 +149,38 @@ impl KvPool {
         v: Tensor<3>,
         slots: Tensor<1, Int>,
     ) -> &KvStore {
+        self.update(layer, |store| (kv_write(store, k, v, slots), ()));
+        self.store(layer)
+    }
+
+    /// One layer's keys and values.
+    ///
+    /// # Panics
+    /// Before anything was written.
+    pub(crate) fn store(&self, layer: usize) -> &KvStore {
+        match &self.layers[layer] {
+            Some(store) => store,
+            None => unreachable!("layer {layer} is written before it is read"),
+        }
+    }
+
+    /// Replaces one layer's store by what `change` makes of it.
+    pub(crate) fn update<T>(
+        &mut self,
+        layer: usize,
+        change: impl FnOnce(KvStore) -> (KvStore, T),
+    ) -> T {
         let shape = [self.blocks * self.block_size, self.kv_heads, self.head_dim];
-        // Taken out, so that the only handle is ours and the write happens in place.
+        // Taken out, so that the only handle is ours and a write happens in place.
         let store = self.layers[layer].take();
         let store = store.unwrap_or_else(|| KvStore::zeros(self.format, shape, &self.device));
-        self.layers[layer].insert(kv_write(store, k, v, slots))
+        let (store, result) = change(store);
+        self.layers[layer] = Some(store);
+        result
+    }
+
+    /// How keys and values are stored.
+    pub fn format(&self) -> KvFormat {
+        self.format
     }
 }

@@ -16,7 +16,7 @@ use crate::schema::LANGUAGE;
 use crate::{Error, Linear, Loader, Probe};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
-use glmv_kernels::{Pairing, RopeTable, add_rms_norm, rms_norm, rms_norm_add, swiglu};
+use glmv_kernels::{After, Norm, Pairing, RopeTable, rms_norm, rms_norm_add};
 
 /// HF `Glm4vTextMLP`, and `Glm4vMoeTextMLP` with gate and up joined.
 #[derive(Module, Debug)]
@@ -69,6 +69,8 @@ pub(crate) struct Context<'a> {
     pub positions: Tensor<2, Int>,
     /// `[batch * seq, 2]`, in key rows of the cache.
     pub range: Tensor<2, Int>,
+    /// Rotation of every token, where the fused launch of decoding may take it.
+    pub angles: Option<Tensor<2>>,
     pub pairing: Pairing,
     pub paging: Option<Paging>,
 }
@@ -183,23 +185,31 @@ impl Layer {
         pool: Option<(&mut KvPool, usize)>,
         probe: &mut Probe,
     ) -> Tensor<2> {
-        let eps = config.rms_norm_eps;
-        let normed = rms_norm(x.clone(), self.input_layernorm.val(), eps);
-        let attended = self.self_attn.forward(normed, config, context, pool);
-        let norm = self.post_attention_layernorm.val();
-        let (x, normed) = match &self.post_self_attn_layernorm {
-            Some(post) => {
-                let x = rms_norm_add(x, attended, post.val(), eps);
-                (x.clone(), rms_norm(x, norm, eps))
-            }
-            None => add_rms_norm(x, attended, norm, eps),
+        let norm = |weight: &Param<Tensor<1>>| Norm {
+            weight: weight.val(),
+            eps: config.rms_norm_eps,
         };
-        probe.record(|| "feed_forward_input".into(), &normed);
-        let y = self.mlp.forward(normed, probe);
-        match &self.post_mlp_layernorm {
-            Some(post) => rms_norm_add(x, y, post.val(), eps),
-            None => x + y,
+        let attended = self.self_attn.forward(
+            x.clone(),
+            norm(&self.input_layernorm),
+            config,
+            context,
+            pool,
+        );
+        let x = match &self.post_self_attn_layernorm {
+            Some(post) => {
+                let y = self.self_attn.o_proj.fused(attended, None, After::Nothing);
+                rms_norm_add(x, y, post.val(), config.rms_norm_eps)
+            }
+            None => (self.self_attn.o_proj).fused(attended, None, After::Residual(x)),
+        };
+        let before = norm(&self.post_attention_layernorm);
+        if probe.is_on() {
+            let normed = rms_norm(x.clone(), before.weight.clone(), before.eps);
+            probe.record(|| "feed_forward_input".into(), &normed);
         }
+        let after = self.post_mlp_layernorm.as_ref().map(norm);
+        self.mlp.forward(x, before, after, probe)
     }
 }
 
@@ -212,10 +222,29 @@ impl FeedForward {
         }
     }
 
-    fn forward(&self, x: Tensor<2>, probe: &mut Probe) -> Tensor<2> {
-        match self {
-            FeedForward::Dense(mlp) => mlp.down_proj.forward(swiglu(mlp.gate_up_proj.forward(x))),
-            FeedForward::Experts(moe) => moe.forward(x, probe),
+    /// `x + mlp(before(x))`, or `x + after(mlp(before(x)))`.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        before: Norm,
+        after: Option<Norm>,
+        probe: &mut Probe,
+    ) -> Tensor<2> {
+        match (self, after) {
+            (FeedForward::Dense(mlp), after) => {
+                let act = mlp
+                    .gate_up_proj
+                    .fused(x.clone(), Some(before), After::SwiGlu);
+                match after {
+                    Some(after) => {
+                        let y = mlp.down_proj.fused(act, None, After::Nothing);
+                        rms_norm_add(x, y, after.weight, after.eps)
+                    }
+                    None => mlp.down_proj.fused(act, None, After::Residual(x)),
+                }
+            }
+            // No published family norms the output of its experts.
+            (FeedForward::Experts(moe), _) => moe.forward(x, before, probe),
         }
     }
 }

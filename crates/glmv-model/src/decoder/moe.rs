@@ -6,7 +6,10 @@ use crate::piece::Piece;
 use crate::{Error, Loader, Probe};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, s};
-use glmv_kernels::{RouterConfig, linear, moe_experts, moe_router};
+use glmv_kernels::{
+    After, Norm, RouterConfig, Shard, fused_experts, fused_linear, moe_experts, moe_router,
+    rms_norm,
+};
 
 /// HF `Glm4vMoeTextMoE`. The shared MLP, `num_shared_experts` times as wide as an expert, is held as
 /// that many experts behind the routed ones: a sum over columns is a sum over experts.
@@ -132,12 +135,13 @@ impl Moe {
         self.router.0
     }
 
-    /// Chosen experts and their weights, then the shared experts with weight 1.
+    /// Chosen experts and their weights, then the shared experts with weight 1; the norm, if there is
+    /// one, is that of the input.
     ///
     /// # Shapes
     /// `x` `[tokens, hidden]` → ids, weights `[tokens, top_k + shared]`.
-    pub fn route(&self, x: Tensor<2>) -> (Tensor<2, Int>, Tensor<2>) {
-        let logits = linear(x, self.gate.val(), None);
+    pub fn route(&self, x: Tensor<2>, norm: Option<Norm>) -> (Tensor<2, Int>, Tensor<2>) {
+        let logits = fused_linear(x, norm, self.gate.val(), After::Nothing);
         moe_router(logits, self.e_score_correction_bias.val(), self.router.0)
     }
 
@@ -148,8 +152,7 @@ impl Moe {
     pub fn experts(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
         let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
-        for (gate_up, down) in self.gate_up_proj.iter().zip(&self.down_proj) {
-            let (gate_up, down) = (gate_up.val(), down.val());
+        for (gate_up, down) in self.shards() {
             let shard = gate_up.dims()[0];
             let y = moe_experts(x.clone(), ids.clone(), weights.clone(), gate_up, down, base);
             sum = Some(match sum {
@@ -162,21 +165,28 @@ impl Moe {
         sum.unwrap_or(x)
     }
 
-    /// Routed experts plus the shared ones.
+    fn shards(&self) -> Vec<Shard> {
+        let both = self.gate_up_proj.iter().zip(&self.down_proj);
+        both.map(|(gate_up, down)| (gate_up.val().into(), down.val().into()))
+            .collect()
+    }
+
+    /// `x` plus the routed and the shared experts' output for `norm(x)`.
     ///
     /// # Shapes
     /// `x` `[tokens, hidden]` → `[tokens, hidden]`.
     ///
-    /// Source: HF `Glm4vMoeTextMoE.forward`.
-    pub fn forward(&self, x: Tensor<2>, probe: &mut Probe) -> Tensor<2> {
-        let (ids, weights) = self.route(x.clone());
+    /// Source: HF `Glm4vMoeTextMoE.forward`, `Glm4vMoeTextDecoderLayer.forward`.
+    pub fn forward(&self, x: Tensor<2>, norm: Norm, probe: &mut Probe) -> Tensor<2> {
+        let (ids, weights) = self.route(x.clone(), Some(norm.clone()));
         if probe.is_on() {
             let chosen = s![.., 0..self.router.0.top_k];
             let weights = weights.clone().slice(chosen);
-            let routed = self.experts(x.clone(), ids.clone().slice(chosen), weights.clone());
+            let normed = rms_norm(x.clone(), norm.weight.clone(), norm.eps);
+            let routed = self.experts(normed, ids.clone().slice(chosen), weights.clone());
             probe.record(|| "topk_weights".into(), &weights);
             probe.record(|| "routed_output".into(), &routed);
         }
-        self.experts(x, ids, weights)
+        fused_experts(x, norm, ids, weights, &self.shards())
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use burn::tensor::{Int, Tensor, TensorData, s};
 use glmv_kernels::device::{read, read_int};
 use glmv_kernels::{RouterConfig, linear, moe_router};
-use glmv_model::{Decoder, Probe};
+use glmv_model::Decoder;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ fn layer(
         x.dims()[1]
     );
     let router = moe.router();
-    let (ids, weights) = moe.route(x.clone());
+    let (ids, weights) = moe.route(x.clone(), None);
     let (chosen, behind) = (s![.., 0..router.top_k], s![.., router.top_k..]);
     let part =
         |slots: [burn::tensor::Slice; 2]| (ids.clone().slice(slots), weights.clone().slice(slots));
@@ -102,7 +102,8 @@ fn layer(
         check.close(&name("shared_output"), &shared)?;
     }
     if check.has(&name("output")) {
-        check.close(&name("output"), &read(moe.forward(x, &mut Probe::off()))?)?;
+        let (ids, weights) = moe.route(x.clone(), None);
+        check.close(&name("output"), &read(moe.experts(x, ids, weights))?)?;
     }
     Ok(())
 }
