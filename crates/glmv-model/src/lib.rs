@@ -31,7 +31,7 @@ mod writer;
 
 pub use checkpoint::{Checkpoint, Stored};
 pub use config::Config;
-pub use decoder::{BlockId, Decoder, KvCache, KvPool, PoolConfig};
+pub use decoder::{BlockId, Decoder, KvCache, KvPool, PoolConfig, kv_format};
 pub use error::Error;
 pub use inputs::{Batch, Features, Pixels, Sequences};
 pub use linear::Linear;

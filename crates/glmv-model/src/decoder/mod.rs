@@ -7,7 +7,7 @@ mod kv_pool;
 mod moe;
 
 pub use attention::Attention;
-pub use kv_cache::KvCache;
+pub use kv_cache::{KvCache, kv_format};
 pub use kv_pool::{BlockId, KvPool, PoolConfig};
 pub use moe::Moe;
 
