@@ -4,7 +4,7 @@ use crate::Error;
 use crate::error::check;
 use crate::linear::transpose;
 use crate::matrix::Matrix;
-use crate::product::columns;
+use crate::product::{Layout, Part, product};
 use crate::rows::{Order, Rows, Strided};
 use crate::simd::OUTPUTS;
 use glmv_quant::BLOCK;
@@ -74,8 +74,13 @@ fn plain_product(a: &Rows, b: &Matrix<'_>, out: &mut [f32]) {
             let count = out.len() / a.rows;
             let mut rows = vec![0.0; count * inner];
             turn(b, task * TASK_COLUMNS, &mut rows);
+            let part = Part {
+                groups: 0..a.group_count(),
+                outputs: 0..count,
+                layout: Layout::Outputs,
+            };
             match Matrix::f32(&rows, [count, inner]) {
-                Ok(rows) => columns(a, &rows, 0..count, out),
+                Ok(rows) => product(a, &rows, part, out),
                 Err(error) => unreachable!("made with this shape: {error}"),
             }
         });

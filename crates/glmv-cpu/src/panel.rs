@@ -22,7 +22,7 @@ pub(crate) trait Panel {
 
 /// Elements of `k` that are handled before the next: what is decoded of six rows should stay in the
 /// first cache levels, and the sums be stored seldom. No result depends on it.
-pub(crate) const CHUNK: usize = 2048;
+pub(crate) const CHUNK: usize = 4096;
 const _: () = assert!(CHUNK.is_multiple_of(UNIT * MOST_LANES));
 
 /// Row `first + j`, or the last one.
