@@ -1,5 +1,10 @@
 //! Up to four rows by six outputs in registers.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "plain counted loops are unrolled and keep their sums in registers"
+)]
+
 use crate::decode::{Source, Unit};
 use crate::simd::{OUTPUTS, UNIT, load, store};
 use macerator::{Scalar, Simd, Vector};
