@@ -43,6 +43,7 @@ impl SparseBlock {
             topk_group: 1,
             normalise: true,
             scale: 1.0,
+            shared: 0,
         };
         let logits = x.clone().matmul(self.router.val().transpose());
         let (ids, weights) = moe_router(logits, Tensor::zeros([16], &x.device()), config);

@@ -1,18 +1,22 @@
 // Attention of each query over a range of keys: out = softmax(scale * q k^T over [lo, hi)) v, grouped heads.
 //
 // source:  HF `Glm4vTextAttention` / `Glm4vVisionAttention`; online softmax of FlashAttention (arXiv 2205.14135)
-// buffers: q [batch, queries, heads, DH] Vec, k and v [batch, capacity, kv_heads, DH] KvElem,
+// buffers: q [batch, queries, heads, DH] Vec, k and v [rows, kv_heads, DH] KvElem,
 //          range [batch * queries, 2] Int: the keys [lo, hi) of a query, none if lo >= hi (its out is 0),
-//          out [batch, queries, heads, DH] Vec if SPLITS is 1, else parts for attention_merge.wgsl:
-//          [SPLITS, batch, queries, heads, DH + 1] Vec, the last Vec being log(sum(exp(scores))),
-//          info [batch, queries, heads, kv_heads, DH, capacity, scale as f32 bits]
-// grid:    batch * kv_heads * ceil(queries * heads / kv_heads / (4 * ROW_LANES)) * SPLITS workgroups, folded
+//          table [batch, capacity / BLOCK] Int (PAGED; else any), scales [rows, kv_heads, 2] f32 (Q8; else any),
+//          out [batch, queries, heads, DH] Vec if splits is 1, else parts for attention_merge.wgsl:
+//          [splits, batch, queries, heads, DH + 1] Vec, the last Vec being log(sum(exp(scores))),
+//          info [batch, queries, heads, kv_heads, DH, capacity, scale as f32 bits, splits, rows]
+// keys:    key j of sequence b is row b * capacity + j, or, PAGED, row j % BLOCK of block table[b, j / BLOCK]
+// grid:    batch * kv_heads * ceil(queries * heads / kv_heads / (4 * ROW_LANES)) * splits workgroups, folded
 // work:    rows = (query, head) pairs that share one kv head, 4 * ROW_LANES of them per workgroup, against tiles of
 //          4 * KEY_LANES keys from the least lo to the greatest hi. Per tile: each lane scores 4 rows x 4 keys;
 //          one lane per row does the softmax; each lane adds 4 rows x its columns of v
 // domain:  DH in Vec, at most 64 (vec4) or 256 (scalar set: Vec = f32, KvElem = f32 or f16, ONES = (1,0,0,0));
-//          ROW_LANES 1, 2, 4 or 8 (few rows: fewer); heads divisible by kv_heads. SPLITS > 1 cuts the keys, for
-//          decoding on a GPU. Keys between the least lo and the greatest hi of a tile of rows must be finite
+//          ROW_LANES 1, 2, 4 or 8 (few rows: fewer); heads divisible by kv_heads. splits > 1 cuts the keys, for
+//          decoding on a GPU; where a range is cut follows from that range alone, so that a sequence's sums do not
+//          depend on the others. BLOCK is a multiple of 4. Every row that the table reaches must be finite.
+//          Q8: KvElem = u32, four codes + 128, SPREAD and TOP take the bytes apart; vec4 set only
 // twin:    crates/glmv-kernels/src/attention.rs
 
 alias Vec = vec4<f32>; // param
@@ -21,20 +25,30 @@ alias Int = i32; // param
 const ONES: vec4<f32> = vec4<f32>(1.0, 1.0, 1.0, 1.0); // param
 const DH: u32 = 32u; // param
 const ROW_LANES: u32 = 8u; // param
-const SPLITS: u32 = 1u; // param
+const PAGED: bool = false; // param
+const BLOCK: u32 = 16u; // param
+const Q8: bool = false; // param
+alias Wide = Vec; // param
+const SPREAD: Wide = Wide(1.0); // param
+const TOP: Wide = Wide(1.0); // param
 
 @group(0) @binding(0) var<storage, read_write> q: array<Vec>; // [batch, queries, heads, DH]
-@group(0) @binding(1) var<storage, read_write> k: array<KvElem>; // [batch, capacity, kv_heads, DH]
-@group(0) @binding(2) var<storage, read_write> v: array<KvElem>; // [batch, capacity, kv_heads, DH]
+@group(0) @binding(1) var<storage, read_write> k: array<KvElem>; // [rows, kv_heads, DH]
+@group(0) @binding(2) var<storage, read_write> v: array<KvElem>; // [rows, kv_heads, DH]
 @group(0) @binding(3) var<storage, read_write> range: array<Int>; // [batch * queries, 2]
-@group(0) @binding(4) var<storage, read_write> out: array<Vec>; // [batch, queries, heads, DH] or parts
-@group(0) @binding(5) var<storage, read> info: array<u32>;
+@group(0) @binding(4) var<storage, read_write> table: array<Int>; // [batch, capacity / BLOCK]
+@group(0) @binding(5) var<storage, read_write> scales: array<f32>; // [rows, kv_heads, 2]
+@group(0) @binding(6) var<storage, read_write> out: array<Vec>; // [batch, queries, heads, DH] or parts
+@group(0) @binding(7) var<storage, read> info: array<u32>;
 
 const KEY_LANES: u32 = 64u / ROW_LANES;
 const ROWS: u32 = 4u * ROW_LANES;
 const QUADS: u32 = KEY_LANES; // a tile's keys in fours
 const PASSES: u32 = (DH + 2u * KEY_LANES - 1u) / (2u * KEY_LANES); // a lane has two columns in each
-const OUT_DH: u32 = select(DH + 1u, DH, SPLITS == 1u);
+const TILE: u32 = 4u * KEY_LANES; // keys
+// A split has at least 128 keys, and there are at most 16: attention.rs knows both.
+const LEAST_TILES: u32 = (128u + TILE - 1u) / TILE;
+const MAX_SPLITS: u32 = 16u;
 const MASKED: f32 = -3.0e38;
 
 var<workgroup> scores: array<vec4<f32>, 2u * ROWS * QUADS>; // [2 tiles, rows, keys]
@@ -50,8 +64,41 @@ fn mask(s: vec4<f32>, row: u32, key: u32) -> vec4<f32> {
     return select(vec4<f32>(MASKED), s * bitcast<f32>(info[6]), inside);
 }
 
+fn stored(e: KvElem) -> Vec {
+    if Q8 {
+        return Vec(Wide(e) * SPREAD / TOP) - Vec(128.0);
+    }
+    return Vec(Wide(e));
+}
+
 fn k_at(i: u32) -> vec4<f32> {
-    return vec4<f32>(Vec(k[i]));
+    return vec4<f32>(stored(k[i]));
+}
+
+// The row of a key, the first of a four if PAGED; inside of the cache for any table.
+fn row_of(batch: u32, key: u32) -> u32 {
+    if PAGED {
+        return min(u32(table[batch * (info[5] / BLOCK) + key / BLOCK]) * BLOCK + key % BLOCK, info[8] - 4u);
+    }
+    return batch * info[5] + key;
+}
+
+// Rows of four keys from `key` on, of which none is beyond `last`: a block holds all or none of the four.
+fn four_rows(batch: u32, key: u32, last: u32) -> vec4<u32> {
+    if PAGED {
+        return vec4<u32>(row_of(batch, min(key, last) & 0xfffffffcu)) + vec4<u32>(0u, 1u, 2u, 3u);
+    }
+    let keys = min(vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last));
+    return vec4<u32>(batch * info[5]) + keys;
+}
+
+// Of the keys (part 0) or values (part 1) in four rows.
+fn four_scales(rows: vec4<u32>, kv_head: u32, part: u32) -> vec4<f32> {
+    if Q8 {
+        let at = (rows * info[3] + kv_head) * 2u + part;
+        return vec4<f32>(scales[at.x], scales[at.y], scales[at.z], scales[at.w]);
+    }
+    return vec4<f32>(1.0);
 }
 
 fn q_at(i: u32) -> vec4<f32> {
@@ -76,8 +123,9 @@ fn main(
     let shared_by = heads / kv_heads;
     let rows = queries * shared_by;
     let tiles = (rows + ROWS - 1u) / ROWS;
-    let split = (group.x + group.y * groups.x) % SPLITS;
-    let index = (group.x + group.y * groups.x) / SPLITS;
+    let splits = info[7];
+    let split = (group.x + group.y * groups.x) % splits;
+    let index = (group.x + group.y * groups.x) / splits;
     let kv_head = index / tiles % kv_heads;
     let batch = index / tiles / kv_heads;
     if batch >= info[0] {
@@ -106,35 +154,39 @@ fn main(
         span = all;
     }
     let whole = workgroupUniformLoad(&span);
-    let share = (max(whole.x, whole.y) - whole.x + 4u * KEY_LANES * SPLITS - 1u) / (4u * KEY_LANES * SPLITS);
-    let begin = whole.x + split * share * (4u * KEY_LANES);
-    let keys = vec2<u32>(begin, min(begin + share * (4u * KEY_LANES), whole.y));
+    let start = select(whole.x, whole.x & 0xfffffffcu, PAGED); // fours of keys stay inside of a block
+    let count = max(start, whole.y) - start;
+    // One workgroup takes all keys unless they are split; where a range is cut follows from its own length.
+    let share = select((count + TILE - 1u) / TILE, max(LEAST_TILES, (count + TILE * MAX_SPLITS - 1u) / (TILE * MAX_SPLITS)), splits > 1u);
+    let begin = start + split * share * TILE;
+    let keys = vec2<u32>(begin, min(begin + share * TILE, whole.y));
 
     // This lane's four rows, from here on r0 to r3; rows past the end repeat the last one and are never stored.
     let r0 = lane / KEY_LANES * 4u;
     let key_lane = lane % KEY_LANES;
-    var start: array<u32, 4>;
+    var starts: array<u32, 4>;
     for (var i = 0u; i < 4u; i++) {
         let row = min(first_row + r0 + i, rows - 1u);
-        start[i] = ((batch * queries + row / shared_by) * heads + kv_head * shared_by + row % shared_by) * DH;
+        starts[i] = ((batch * queries + row / shared_by) * heads + kv_head * shared_by + row % shared_by) * DH;
     }
-    let q0 = start[0];
-    let q1 = start[1];
-    let q2 = start[2];
-    let q3 = start[3];
-    let kv_start = (batch * capacity * kv_heads + kv_head) * DH;
+    let q0 = starts[0];
+    let q1 = starts[1];
+    let q2 = starts[2];
+    let q3 = starts[3];
+    let kv_start = kv_head * DH;
     let kv_step = kv_heads * DH;
     var sums: array<Vec, PASSES * 8u>; // [passes, 4 rows, 2 columns]
     var largest = MASKED; // of row `lane`
     var total = 0.0; // of row `lane`
     var buffer = 0u;
 
-    for (var tile = keys.x; tile < keys.y; tile += 4u * KEY_LANES) {
+    for (var tile = keys.x; tile < keys.y; tile += TILE) {
         let key = tile + 4u * key_lane;
-        let k0 = kv_start + min(key, keys.y - 1u) * kv_step;
-        let k1 = kv_start + min(key + 1u, keys.y - 1u) * kv_step;
-        let k2 = kv_start + min(key + 2u, keys.y - 1u) * kv_step;
-        let k3 = kv_start + min(key + 3u, keys.y - 1u) * kv_step;
+        let key_rows = four_rows(batch, key, keys.y - 1u);
+        let k0 = kv_start + key_rows.x * kv_step;
+        let k1 = kv_start + key_rows.y * kv_step;
+        let k2 = kv_start + key_rows.z * kv_step;
+        let k3 = kv_start + key_rows.w * kv_step;
         var s0 = vec4<f32>();
         var s1 = vec4<f32>();
         var s2 = vec4<f32>();
@@ -146,6 +198,13 @@ fn main(
             s1 += q_at(q1 + d) * four;
             s2 += q_at(q2 + d) * four;
             s3 += q_at(q3 + d) * four;
+        }
+        if Q8 {
+            let key_scales = four_scales(key_rows, kv_head, 0u);
+            s0 *= key_scales;
+            s1 *= key_scales;
+            s2 *= key_scales;
+            s3 *= key_scales;
         }
         // Two buffers, so that no lane overwrites the scores another still weighs its values by.
         let base = buffer * (ROWS * QUADS);
@@ -177,7 +236,7 @@ fn main(
         }
         workgroupBarrier();
 
-        let quads = (min(keys.y - tile, 4u * KEY_LANES) + 3u) / 4u;
+        let quads = (min(keys.y - tile, TILE) + 3u) / 4u;
         let row = base + r0 * QUADS;
         for (var run = 0u; run < PASSES; run++) {
             let at = run * 8u;
@@ -192,26 +251,34 @@ fn main(
             var a3 = sums[at + 6u] * factor[r0 + 3u];
             var b3 = sums[at + 7u] * factor[r0 + 3u];
             for (var i = 0u; i < quads; i++) {
-                let p0 = scores[row + i];
-                let p1 = scores[row + QUADS + i];
-                let p2 = scores[row + 2u * QUADS + i];
-                let p3 = scores[row + 3u * QUADS + i];
-                let v0 = kv_start + (tile + 4u * i) * kv_step;
-                let v1 = kv_start + min(tile + 4u * i + 1u, keys.y - 1u) * kv_step;
-                let v2 = kv_start + min(tile + 4u * i + 2u, keys.y - 1u) * kv_step;
-                let v3 = kv_start + min(tile + 4u * i + 3u, keys.y - 1u) * kv_step;
-                let va0 = Vec(v[v0 + c0]);
-                let va1 = Vec(v[v1 + c0]);
-                let va2 = Vec(v[v2 + c0]);
-                let va3 = Vec(v[v3 + c0]);
+                let value_rows = four_rows(batch, tile + 4u * i, keys.y - 1u);
+                var p0 = scores[row + i];
+                var p1 = scores[row + QUADS + i];
+                var p2 = scores[row + 2u * QUADS + i];
+                var p3 = scores[row + 3u * QUADS + i];
+                if Q8 {
+                    let value_scales = four_scales(value_rows, kv_head, 1u);
+                    p0 *= value_scales;
+                    p1 *= value_scales;
+                    p2 *= value_scales;
+                    p3 *= value_scales;
+                }
+                let v0 = kv_start + value_rows.x * kv_step;
+                let v1 = kv_start + value_rows.y * kv_step;
+                let v2 = kv_start + value_rows.z * kv_step;
+                let v3 = kv_start + value_rows.w * kv_step;
+                let va0 = stored(v[v0 + c0]);
+                let va1 = stored(v[v1 + c0]);
+                let va2 = stored(v[v2 + c0]);
+                let va3 = stored(v[v3 + c0]);
                 a0 = weigh(p0, va0, va1, va2, va3, a0);
                 a1 = weigh(p1, va0, va1, va2, va3, a1);
                 a2 = weigh(p2, va0, va1, va2, va3, a2);
                 a3 = weigh(p3, va0, va1, va2, va3, a3);
-                let vb0 = Vec(v[v0 + c1]);
-                let vb1 = Vec(v[v1 + c1]);
-                let vb2 = Vec(v[v2 + c1]);
-                let vb3 = Vec(v[v3 + c1]);
+                let vb0 = stored(v[v0 + c1]);
+                let vb1 = stored(v[v1 + c1]);
+                let vb2 = stored(v[v2 + c1]);
+                let vb3 = stored(v[v3 + c1]);
                 b0 = weigh(p0, vb0, vb1, vb2, vb3, b0);
                 b1 = weigh(p1, vb0, vb1, vb2, vb3, b1);
                 b2 = weigh(p2, vb0, vb1, vb2, vb3, b2);
@@ -237,7 +304,7 @@ fn main(
     workgroupBarrier();
     for (var i = 0u; i < 4u; i++) {
         if first_row + r0 + i < rows {
-            let at = (split * info[0] * queries * heads + start[i] / DH) * OUT_DH;
+            let at = (split * info[0] * queries * heads + starts[i] / DH) * select(DH, DH + 1u, splits > 1u);
             for (var run = 0u; run < PASSES; run++) {
                 let c0 = run * 2u * KEY_LANES + key_lane;
                 let c1 = c0 + KEY_LANES;
@@ -248,7 +315,7 @@ fn main(
                     out[at + c1] = sums[run * 8u + 2u * i + 1u] * factor[r0 + i];
                 }
             }
-            if SPLITS > 1u && key_lane == 0u {
+            if splits > 1u && key_lane == 0u {
                 out[at + DH] = Vec(logs[r0 + i]);
             }
         }

@@ -36,9 +36,10 @@ fn main(
     var total = Vec();
     for (var s = 0u; s < info[2]; s++) {
         let l = parts[s * step + row + d];
-        let weight = select(Vec(), exp(max(l - top, Vec(-80.0))), l > Vec(-1.0e38));
+        let weight = select(Vec(), select(exp(max(l - top, Vec(-80.0))), Vec(1.0), l == top), l > Vec(-1.0e38));
         sum = fma(weight, parts[s * step + row + i % d], sum);
         total += weight;
     }
-    out[i] = sum / max(total, Vec(1.0e-30));
+    // A range in one part leaves it as it is, whatever the number of parts.
+    out[i] = select(sum / max(total, Vec(1.0e-30)), sum, total == Vec(1.0));
 }

@@ -10,11 +10,19 @@ const SCALAR: (&str, &str) = ("ONES", "vec4<f32>(1.0, 0.0, 0.0, 0.0)");
 const VEC4: (&str, &str) = ("Vec", "vec4<f32>");
 const VEC1: (&str, &str) = ("Vec", "f32");
 const UINT: (&str, &str) = ("Int", "u32");
+const PAGED: (&str, &str) = ("PAGED", "true");
+// An 8-bit cache: four codes in a word, taken apart by a product and a division.
+const Q8: (&str, &str) = ("Q8", "true");
+const CODES: (&str, &str) = ("KvElem", "u32");
+const WIDE: (&str, &str) = ("Wide", "vec4<u32>");
+const SPREAD: (&str, &str) = ("SPREAD", "vec4<u32>(0x1000000u, 0x10000u, 0x100u, 1u)");
+const TOP: (&str, &str) = ("TOP", "vec4<u32>(0x1000000u)");
 
-/// Prepends each activation storage and each storage of the named operand to the given values.
+/// Prepends each activation storage and each storage of the named operand to the given values; whole
+/// sets may follow a semicolon.
 macro_rules! storage_sets {
-    ($operand:literal, $([$($extra:expr),* $(,)?]),+ $(,)?) => {
-        &[$(
+    ($operand:literal, $([$($extra:expr),* $(,)?]),+ $(; $($whole:expr),+)? $(,)?) => {
+        &[$($($whole,)+)? $(
             &[VEC4, ($operand, "vec4<f32>"), $($extra),*],
             &[VEC4, ($operand, "vec4<f16>"), $($extra),*],
             &[VEC1, ($operand, "f32"), SCALAR, $($extra),*],
@@ -47,6 +55,53 @@ macro_rules! lhs_sets {
     };
 }
 
+/// Rows of one subgroup in the tiled `*_sub` products: `GROUPS` times `HELD`.
+macro_rules! tile_sets {
+    ($sets:ident, $([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        $sets![$(
+            [("GROUPS", "1u"), ("HELD", "1u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "2u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "4u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "8u"), $($extra),*],
+            [("GROUPS", "2u"), ("HELD", "8u"), $($extra),*],
+            [("GROUPS", "4u"), ("HELD", "8u"), $($extra),*],
+        )+]
+    };
+}
+pub(crate) use tile_sets;
+
+/// Each storage of the weights of a tiled product.
+macro_rules! kind_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(
+            &[("KIND", "0u"), ("Word", "vec4<f32>"), ("Four", "vec4<f32>"), ("PARTS", "1u"), $($extra),*],
+            &[("KIND", "1u"), ("Word", "vec4<f16>"), ("Four", "vec4<f16>"), ("PARTS", "1u"), $($extra),*],
+            &[("KIND", "2u"), ("Word", "u32"), ("Four", "vec4<u32>"), ("PARTS", "1u"), $($extra),*],
+            &[("KIND", "3u"), ("Word", "u32"), ("Four", "vec4<u32>"), ("PARTS", "2u"), $($extra),*],
+        )+]
+    };
+}
+pub(crate) use kind_sets;
+
+/// Key storages of `attention_sub`, in order and through a table.
+macro_rules! key_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(
+            &[("KvElem", "vec4<f32>"), $($extra),*],
+            &[("KvElem", "vec4<f16>"), $($extra),*],
+            &[("KvElem", "vec4<f32>"), PAGED, $($extra),*],
+            &[Q8, CODES, WIDE, SPREAD, TOP, PAGED, ("BLOCK", "32u"), $($extra),*],
+        )+]
+    };
+}
+
+const ATTENTION_SUB: &[crate::Params] = tile_sets![
+    key_sets,
+    [("DH", "16u"), ("WIDTH", "2u")],
+    [("DH", "1u"), ("WIDTH", "1u"), UINT],
+    [("DH", "64u"), ("WIDTH", "8u")],
+];
+
 const ELEMENTWISE: &[crate::Params] = &[&[VEC4], &[VEC1]];
 const INDEXED: &[crate::Params] = &[&[VEC4], &[VEC1], &[VEC4, UINT], &[VEC1, UINT]];
 const NORM: &[crate::Params] = storage_sets![
@@ -68,11 +123,53 @@ const ATTENTION: &[crate::Params] = storage_sets![
     [("DH", "64u"), ("ROW_LANES", "8u")],
     [("DH", "64u"), ("ROW_LANES", "1u")],
     [("DH", "32u"), ("ROW_LANES", "8u"), UINT],
-    [("DH", "32u"), ("ROW_LANES", "4u"), ("SPLITS", "8u")],
-    [("DH", "32u"), ("ROW_LANES", "2u"), ("SPLITS", "64u")],
+    [("DH", "32u"), ("ROW_LANES", "4u"), PAGED],
+    [("DH", "32u"), ("ROW_LANES", "8u"), PAGED, ("BLOCK", "32u")],
+    [("DH", "3u"), ("ROW_LANES", "1u"), PAGED, UINT];
+    &[Q8, CODES, WIDE, SPREAD, TOP, PAGED, ("DH", "32u"), ("ROW_LANES", "8u")],
+    &[Q8, CODES, WIDE, SPREAD, TOP, PAGED, ("DH", "3u"), ("ROW_LANES", "1u"), UINT],
+];
+const KV_WRITE: &[crate::Params] = &[
+    &[VEC4, ("KvElem", "vec4<f32>")],
+    &[VEC4, ("KvElem", "vec4<f16>"), UINT],
+    &[VEC1, ("KvElem", "f32")],
+    &[VEC1, ("KvElem", "f16")],
+];
+const KV_COPY: &[crate::Params] = &[
+    &[("Elem", "vec4<f32>")],
+    &[("Elem", "vec4<f16>")],
+    &[("Elem", "vec4<u32>")],
+    &[("Elem", "f32"), UINT],
+    &[("Elem", "f16")],
+    &[("Elem", "u32")],
 ];
 
+/// Values of `KIND`, the storage of weights in 16-byte words.
+const WORDS_F32: (&str, &str) = ("KIND", "0u");
+const WORDS_F16: (&str, &str) = ("KIND", "1u");
+const WORDS_Q8: (&str, &str) = ("KIND", "2u");
+const WORDS_Q4: (&str, &str) = ("KIND", "3u");
+
+/// Each number of rows, with and without bias, for the given storages.
+macro_rules! row_sets {
+    ($([$($extra:expr),+ $(,)?]),+ $(,)?) => {
+        &[$(
+            &[("M", "1u"), ("HAS_BIAS", "true"), $($extra),+],
+            &[("M", "1u"), ("HAS_BIAS", "false"), $($extra),+],
+            &[("M", "2u"), ("HAS_BIAS", "true"), $($extra),+],
+            &[("M", "4u"), ("HAS_BIAS", "false"), $($extra),+],
+            &[("M", "8u"), ("HAS_BIAS", "true"), $($extra),+],
+            &[("M", "8u"), ("HAS_BIAS", "false"), $($extra),+],
+        )+]
+    };
+}
+
 pub(crate) const SHADERS: &[Shader] = &[
+    Shader {
+        name: "rope_angles",
+        source: include_str!("rope_angles.wgsl"),
+        sets: &[&[], &[UINT]],
+    },
     Shader {
         name: "rms_norm",
         source: include_str!("rms_norm.wgsl"),
@@ -138,6 +235,23 @@ pub(crate) const SHADERS: &[Shader] = &[
         ],
     },
     Shader {
+        name: "linear_tile",
+        source: include_str!("linear_tile.wgsl"),
+        sets: kind_sets![
+            [("HAS_BIAS", "true"), ("ROWS_PER_LANE", "8u")],
+            [("HAS_BIAS", "false"), ("ROWS_PER_LANE", "8u")],
+        ],
+    },
+    Shader {
+        name: "linear_tile_sub",
+        source: include_str!("linear_tile_sub.wgsl"),
+        sets: tile_sets![
+            kind_sets,
+            [("HAS_BIAS", "true"), ("COLUMNS", "8u")],
+            [("HAS_BIAS", "false"), ("COLUMNS", "4u")],
+        ],
+    },
+    Shader {
         name: "matmul_nn",
         source: include_str!("matmul_nn.wgsl"),
         sets: lhs_sets![
@@ -158,8 +272,58 @@ pub(crate) const SHADERS: &[Shader] = &[
         sets: ATTENTION,
     },
     Shader {
+        name: "attention_sub",
+        source: include_str!("attention_sub.wgsl"),
+        sets: ATTENTION_SUB,
+    },
+    Shader {
         name: "attention_merge",
         source: include_str!("attention_merge.wgsl"),
         sets: ELEMENTWISE,
+    },
+    Shader {
+        name: "kv_write",
+        source: include_str!("kv_write.wgsl"),
+        sets: KV_WRITE,
+    },
+    Shader {
+        name: "kv_write_q8",
+        source: include_str!("kv_write_q8.wgsl"),
+        sets: &[&[("Int", "i32")], &[UINT]],
+    },
+    Shader {
+        name: "kv_copy",
+        source: include_str!("kv_copy.wgsl"),
+        sets: KV_COPY,
+    },
+    Shader {
+        name: "embed_rows",
+        source: include_str!("embed_rows.wgsl"),
+        sets: &[
+            &[WORDS_F32],
+            &[WORDS_F16],
+            &[WORDS_Q8],
+            &[WORDS_Q4],
+            &[WORDS_Q8, UINT],
+        ],
+    },
+    Shader {
+        name: "linear_rows",
+        source: include_str!("linear_rows.wgsl"),
+        sets: row_sets![
+            [WORDS_Q8, ("WG", "64u"), ("LANES", "32u")],
+            [WORDS_Q4, ("WG", "64u"), ("LANES", "32u")],
+        ],
+    },
+    Shader {
+        name: "linear_rows_sub",
+        source: include_str!("linear_rows_sub.wgsl"),
+        sets: row_sets![
+            [WORDS_F32, ("WG", "8u")],
+            [WORDS_F16, ("WG", "8u")],
+            [WORDS_Q8, ("WG", "8u")],
+            [WORDS_Q4, ("WG", "8u")],
+            [WORDS_Q4, ("WG", "32u")],
+        ],
     },
 ];

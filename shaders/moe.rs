@@ -1,7 +1,8 @@
 //! The mixture-of-experts kernels and the parameter sets they run with.
 //!
 //! Forward, many slots: router, plan, tiles, gate_up, down, combine. Forward, few slots: router,
-//! gate_up_few, down_few. Backward: down (for the pre-activations), nn, swiglu_grad, tn,
+//! gate_up_few, down_few. Weights of codes, and on CPU adapters all: router, (plan, tiles,) moe_rows
+//! for gate and up, moe_rows for down, combine. Backward: down (for the pre-activations), nn, swiglu_grad, tn,
 //! weight_grad, combine (unweighted). A slot is one (token, chosen expert) pair.
 //!
 //! `Vec` and `Weight` are `vec4` of what is stored when every row length is a multiple of four,
@@ -10,6 +11,7 @@
 //! KL > 1 makes adjacent lanes read adjacent weights.
 
 use crate::Shader;
+use crate::dense::{kind_sets, tile_sets};
 
 /// Prepends the declarations of each activation/weight storage to the given ones.
 macro_rules! weight_sets {
@@ -55,6 +57,21 @@ const GROUPED: &[&[(&str, &str)]] = weight_sets![
     [UINT, ("TM", "8u"), ("KL", "8u"), ("WG", "64u")],
 ];
 
+/// Each product, slot by slot and in tiles, for the given storages of weights in 16-byte words.
+macro_rules! row_sets {
+    ($([$($extra:expr),+ $(,)?]),+ $(,)?) => {
+        &[$(
+            &[INT, ("GATED", "true"), ("SORTED", "false"), ("M", "1u"), $($extra),+],
+            &[INT, ("GATED", "false"), ("SORTED", "false"), ("M", "1u"), $($extra),+],
+            &[INT, ("GATED", "true"), ("SORTED", "true"), ("M", "2u"), $($extra),+],
+            &[INT, ("GATED", "false"), ("SORTED", "true"), ("M", "2u"), $($extra),+],
+            &[INT, ("GATED", "true"), ("SORTED", "true"), ("M", "4u"), $($extra),+],
+            &[INT, ("GATED", "false"), ("SORTED", "true"), ("M", "8u"), $($extra),+],
+            &[UINT, ("GATED", "true"), ("SORTED", "true"), ("M", "8u"), $($extra),+],
+        )+]
+    };
+}
+
 /// Every kernel of the mixture of experts.
 pub const SHADERS: &[Shader] = &[
     Shader {
@@ -84,6 +101,8 @@ pub const SHADERS: &[Shader] = &[
             &[INT, ("TM", "2u")],
             &[INT, ("TM", "4u")],
             &[INT, ("TM", "8u")],
+            &[INT, ("TM", "16u")],
+            &[INT, ("TM", "32u")],
             &[UINT, ("TM", "8u")],
         ],
     },
@@ -98,12 +117,43 @@ pub const SHADERS: &[Shader] = &[
         sets: GROUPED,
     },
     Shader {
+        name: "moe_product",
+        source: include_str!("moe_product.wgsl"),
+        sets: kind_sets![
+            [INT, ("PAIRED", "true"), ("ROWS_PER_LANE", "1u")],
+            [INT, ("PAIRED", "false"), ("ROWS_PER_LANE", "2u")],
+            [INT, ("PAIRED", "true"), ("ROWS_PER_LANE", "4u")],
+            [UINT, ("PAIRED", "false"), ("ROWS_PER_LANE", "4u")],
+        ],
+    },
+    Shader {
+        name: "moe_product_sub",
+        source: include_str!("moe_product_sub.wgsl"),
+        sets: tile_sets![
+            kind_sets,
+            [INT, ("PAIRED", "true"), ("PAIRS", "4u")],
+            [UINT, ("PAIRED", "false"), ("PAIRS", "2u")],
+        ],
+    },
+    Shader {
         name: "moe_combine",
         source: include_str!("moe_combine.wgsl"),
         sets: &[
             &[INT, ("Vec", "vec4<f32>"), ("WEIGHTED", "true")],
             &[INT, ("Vec", "vec4<f32>"), ("WEIGHTED", "false")],
             &[INT, ("Vec", "f32"), ("WEIGHTED", "true")],
+            &[
+                INT,
+                ("Vec", "vec4<f32>"),
+                ("WEIGHTED", "true"),
+                ("RESIDUAL", "true"),
+            ],
+            &[
+                INT,
+                ("Vec", "f32"),
+                ("WEIGHTED", "true"),
+                ("RESIDUAL", "true"),
+            ],
             &[INT, ("Vec", "f32"), ("WEIGHTED", "false")],
             &[UINT, ("Vec", "vec4<f32>"), ("WEIGHTED", "true")],
         ],
@@ -218,6 +268,25 @@ pub const SHADERS: &[Shader] = &[
                 ("ONES", "vec4<f32>(1.0, 1.0, 1.0, 1.0)"),
                 ("KL", "8u"),
             ],
+        ],
+    },
+    Shader {
+        name: "moe_rows",
+        source: include_str!("moe_rows.wgsl"),
+        sets: row_sets![
+            [("KIND", "2u"), ("WG", "64u"), ("LANES", "32u")],
+            [("KIND", "3u"), ("WG", "64u"), ("LANES", "32u")],
+        ],
+    },
+    Shader {
+        name: "moe_rows_sub",
+        source: include_str!("moe_rows_sub.wgsl"),
+        sets: row_sets![
+            [("KIND", "0u"), ("WG", "8u")],
+            [("KIND", "1u"), ("WG", "8u")],
+            [("KIND", "2u"), ("WG", "8u")],
+            [("KIND", "3u"), ("WG", "8u")],
+            [("KIND", "3u"), ("WG", "32u")],
         ],
     },
 ];

@@ -4,6 +4,7 @@
 //   group score = sum of the two largest c of the group; the topk_group best groups stay
 //   ids = the top_k largest c among them, descending, ties to the lower index
 //   weights = s[ids] / (sum(s[ids]) + 1e-20 if norm) * scale
+//   then the shared experts: ids = experts, experts + 1, .. with weight 1
 //
 // source: HF `Glm4vMoeTextTopkRouter.forward` (GLM-V, GLM-4.5V); order of the chosen is ours
 // twin: crates/glmv-kernels/src/moe.rs
@@ -11,7 +12,7 @@
 // A workgroup routes one token. Scores become ordered integer keys in shared memory. A lane owns
 // four experts and counts the keys ahead of each of them: that rank is the place in `ids`.
 // Integer keys are totally ordered, so every place is written once even for NaN logits.
-// domain: experts <= 1024, top_k <= min(32, topk_group * experts / n_group), n_group divides
+// domain: experts <= 1024, top_k + shared <= 32, top_k <= (topk_group * experts / n_group), n_group divides
 // experts, 1 <= topk_group <= n_group, WG >= 32
 
 alias Int = i32; // param
@@ -22,9 +23,9 @@ const MAX_TOP_K: u32 = 32u;
 
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>; // [tokens, experts]
 @group(0) @binding(1) var<storage, read_write> bias: array<f32>; // [experts]
-@group(0) @binding(2) var<storage, read_write> ids: array<Int>; // [tokens, top_k]
-@group(0) @binding(3) var<storage, read_write> weights: array<f32>; // [tokens, top_k]
-// [tokens, experts, top_k, n_group, topk_group, norm (0 or 1), scale (f32 bits)]
+@group(0) @binding(2) var<storage, read_write> ids: array<Int>; // [tokens, top_k + shared]
+@group(0) @binding(3) var<storage, read_write> weights: array<f32>; // [tokens, top_k + shared]
+// [tokens, experts, top_k, n_group, topk_group, norm (0 or 1), scale (f32 bits), shared]
 @group(0) @binding(4) var<storage, read> info: array<u32>;
 
 var<workgroup> keys: array<vec4<u32>, MAX_EXPERTS / 4u>; // four experts each
@@ -103,6 +104,7 @@ fn main(
 ) {
     let experts = info[1];
     let top_k = info[2];
+    let slots = top_k + info[7];
     let n_group = info[3];
     let token = wg.x + wg.y * grid.x;
     if token >= info[0] {
@@ -172,7 +174,10 @@ fn main(
             }
             weight /= sum + 1e-20;
         }
-        ids[token * top_k + lane] = Int(chosen[lane]);
-        weights[token * top_k + lane] = weight * bitcast<f32>(info[6]);
+        ids[token * slots + lane] = Int(chosen[lane]);
+        weights[token * slots + lane] = weight * bitcast<f32>(info[6]);
+    } else if lane < slots {
+        ids[token * slots + lane] = Int(experts + lane - top_k);
+        weights[token * slots + lane] = 1.0;
     }
 }

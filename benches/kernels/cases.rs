@@ -131,6 +131,7 @@ fn routers(b: &mut Bench) -> Result<()> {
         topk_group: 1,
         normalise: true,
         scale: 1.0,
+        shared: 1,
     };
     let (logits, bias) = (b.floats([rows, 128]), b.floats([128]));
     b.row(

@@ -6,11 +6,13 @@ use crate::route::{Op, Route, route};
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor, activation, s};
 
+#[path = "attention_cube.rs"]
+pub(crate) mod cube;
 #[path = "attention_native.rs"]
 pub(crate) mod native;
 
 /// Widest head of the kernels; wider ones take the twin.
-const MAX_HEAD_DIM: usize = 256;
+pub(crate) const MAX_HEAD_DIM: usize = 256;
 
 /// Grouped-query attention: query row (b, i) attends to keys `range[b, i, 0]..range[b, i, 1]`.
 /// Query head h reads key/value head `h / (heads / kv_heads)`. An empty range gives zeros.
@@ -105,91 +107,4 @@ pub fn attention_reference(
     let weights = activation::softmax(scores.mask_fill(mask.clone(), -3.0e38), 3);
     // A row without keys would be uniform after softmax: mask again, so that it is zero.
     weights.mask_fill(mask, 0.0).matmul(v).swap_dims(1, 2)
-}
-
-pub(crate) mod cube {
-    //! WGSL launches of one flash-attention kernel whose tile follows the number of rows; the keys
-    //! of few rows are split over workgroups on a GPU and merged.
-    use crate::launch::{
-        bits, empty, f32_rows, fold, launch, on_cpu_adapter, weight_rows, wgsl_int, wgsl_type,
-    };
-    use burn::backend::TensorMetadata;
-    use burn::tensor::DType;
-    use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
-
-    /// Keys one workgroup walks at least before splitting more is worth a merge.
-    const KEYS_PER_SPLIT: usize = 128;
-    const MAX_SPLITS: usize = 16;
-
-    /// Lanes over rows: 8 for many rows, else the fewest that cover them (4 rows per lane).
-    fn row_lanes(rows: usize) -> usize {
-        [1, 2, 4]
-            .into_iter()
-            .find(|lanes| 4 * lanes >= rows)
-            .unwrap_or(8)
-    }
-
-    pub(crate) fn attention(
-        q: CubeTensor,
-        k: CubeTensor,
-        v: CubeTensor,
-        range: CubeTensor,
-        scale: f32,
-    ) -> CubeTensor {
-        let (q, k, v) = (f32_rows(q), weight_rows(k), weight_rows(v));
-        let range = into_contiguous(range);
-        let [batch, queries, heads, head_dim] = q.shape().dims::<4>();
-        let [_, keys, kv_heads, _] = k.shape().dims::<4>();
-        let fours = head_dim.is_multiple_of(4);
-        let dh = if fours { head_dim / 4 } else { head_dim };
-        let rows = queries * (heads / kv_heads);
-        let lanes = row_lanes(rows);
-        let splits = match on_cpu_adapter(&q) || rows > 32 {
-            true => 1,
-            false => (keys / KEYS_PER_SPLIT).clamp(1, MAX_SPLITS),
-        };
-        let mut params = vec![
-            ("KvElem", wgsl_type(k.dtype, fours)),
-            ("Int", wgsl_int(&range)),
-            ("DH", format!("{dh}u")),
-            ("ROW_LANES", format!("{lanes}u")),
-            ("SPLITS", format!("{splits}u")),
-        ];
-        if !fours {
-            params.push(("Vec", "f32".to_string()));
-            params.push(("ONES", "vec4<f32>(1.0, 0.0, 0.0, 0.0)".to_string()));
-        }
-        let info = [batch, queries, heads, kv_heads, dh, keys].map(|v| v as u32);
-        let info = [&info[..], &[bits(scale)]].concat();
-        let grid = fold(batch * kv_heads * rows.div_ceil(4 * lanes) * splits);
-        let out = empty(&q, q.shape(), DType::F32);
-        if splits == 1 {
-            launch(
-                "attention",
-                params,
-                grid,
-                &[&q, &k, &v, &range, &out],
-                &info,
-            );
-            return out;
-        }
-        let width = if fours { 4 } else { 1 };
-        let total = batch * queries * heads;
-        let parts = empty(&q, [splits, total, (dh + 1) * width], DType::F32);
-        launch(
-            "attention",
-            params,
-            grid,
-            &[&q, &k, &v, &range, &parts],
-            &info,
-        );
-        let mut params = vec![];
-        if !fours {
-            params.push(("Vec", "f32".to_string()));
-        }
-        let info = [total, dh, splits].map(|v| v as u32);
-        let grid = fold((total * dh).div_ceil(64));
-        launch("attention_merge", params, grid, &[&parts, &out], &info);
-        out
-    }
 }

@@ -1,9 +1,11 @@
 //! Blocked attention for the CPU device: per key head and block of queries two small products
-//! around a softmax; scores of one block only are alive.
+//! around a softmax; scores of one block only are alive. Keys lie in one piece, or in the blocks of
+//! a paged cache, from where the head's rows are gathered first.
 use crate::flex::{Mat, Weights, f32_rows, floats, ints, matmul, new_f32, weight_rows};
 use burn::backend::TensorMetadata;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Queries per block.
 const BLOCK: usize = 32;
@@ -17,6 +19,66 @@ struct Dims {
     scale: f32,
 }
 
+/// Keys or values of all sequences.
+enum Rows<'a> {
+    /// `[batch, keys, kv_heads, head_dim]`.
+    Whole(Weights<'a>),
+    /// Rows of a paged store, f32 or f16, and the block tables.
+    Paged(Weights<'a>, &'a Table),
+    /// Codes of a paged store, its scales, which of the two scales, and the block tables.
+    Codes(&'a [u32], &'a [f32], usize, &'a Table),
+}
+
+/// Block tables: `blocks` `[batch, max_blocks]` of `size` rows each, in a store of `rows`.
+struct Table {
+    blocks: Vec<i64>,
+    max_blocks: usize,
+    size: usize,
+    rows: usize,
+}
+
+impl Table {
+    /// Store row of key `key` of sequence `b`; inside of the store for any table.
+    fn row(&self, b: usize, key: usize) -> usize {
+        let block = self.blocks[b * self.max_blocks + key / self.size];
+        let row = usize::try_from(block).unwrap_or(0) * self.size + key % self.size;
+        row.min(self.rows - 1)
+    }
+}
+
+impl Rows<'_> {
+    /// Keys `lo..hi` of one head: the data, where its first element lies and how far rows are apart.
+    fn head(&self, dims: &Dims, [b, kv, lo, hi]: [usize; 4]) -> (Cow<'_, [f32]>, usize, usize) {
+        let (dh, stride) = (dims.head_dim, dims.kv_heads * dims.head_dim);
+        let mut rows = Vec::new();
+        match self {
+            Rows::Whole(data) => {
+                let start = (b * dims.keys + lo) * stride;
+                return (data.block(start, (hi - lo) * stride), kv * dh, stride);
+            }
+            Rows::Paged(data, table) => {
+                rows.reserve((hi - lo) * dh);
+                for key in lo..hi {
+                    let at = table.row(b, key) * stride + kv * dh;
+                    rows.extend_from_slice(&data.block(at, dh));
+                }
+            }
+            Rows::Codes(codes, scales, part, table) => {
+                rows.reserve((hi - lo) * dh);
+                for key in lo..hi {
+                    let head = table.row(b, key) * dims.kv_heads + kv;
+                    let scale = scales[head * 2 + part];
+                    for word in &codes[head * dh / 4..(head + 1) * dh / 4] {
+                        let values = word.to_le_bytes().map(|c| (f32::from(c) - 128.0) * scale);
+                        rows.extend_from_slice(&values);
+                    }
+                }
+            }
+        }
+        (Cow::Owned(rows), 0, dh)
+    }
+}
+
 pub(crate) fn attention(
     q: FlexTensor,
     k: FlexTensor,
@@ -24,10 +86,60 @@ pub(crate) fn attention(
     range: FlexTensor,
     scale: f32,
 ) -> FlexTensor {
-    let (q, k, v) = (f32_rows(q), weight_rows(k), weight_rows(v));
-    let range = ints(&range);
-    let [batch, queries, heads, head_dim] = q.shape().dims::<4>();
+    let (k, v) = (weight_rows(k), weight_rows(v));
     let [_, keys, kv_heads, _] = k.shape().dims::<4>();
+    let source = (Rows::Whole(Weights::new(&k)), Rows::Whole(Weights::new(&v)));
+    run(q, &source, &range, [kv_heads, keys], scale)
+}
+
+/// [`attention`] through block tables; with `scales` the keys and values are codes.
+pub(crate) fn paged(
+    q: FlexTensor,
+    (k, v, scales): (FlexTensor, FlexTensor, Option<FlexTensor>),
+    table: FlexTensor,
+    range: FlexTensor,
+    scale: f32,
+    block: usize,
+) -> FlexTensor {
+    let [rows, kv_heads, _] = k.shape().dims::<3>();
+    let table = Table {
+        max_blocks: table.shape()[1],
+        blocks: ints(&table),
+        size: block,
+        rows,
+    };
+    let heads = [kv_heads, table.max_blocks * block];
+    match scales {
+        None => {
+            let (k, v) = (weight_rows(k), weight_rows(v));
+            let rows = |t| Rows::Paged(Weights::new(t), &table);
+            run(q, &(rows(&k), rows(&v)), &range, heads, scale)
+        }
+        Some(scales) => {
+            let (k, v, scales) = (k.to_contiguous(), v.to_contiguous(), f32_rows(scales));
+            let rows = |t, part| Rows::Codes(codes(t), floats(&scales), part, &table);
+            run(q, &(rows(&k, 0), rows(&v, 1)), &range, heads, scale)
+        }
+    }
+}
+
+/// Elements of a contiguous tensor of codes.
+fn codes(t: &FlexTensor) -> &[u32] {
+    match t.as_slice::<u32>() {
+        Some(codes) => codes,
+        None => unreachable!("codes are contiguous u32, found {:?}", t.dtype()),
+    }
+}
+
+fn run(
+    q: FlexTensor,
+    source: &(Rows<'_>, Rows<'_>),
+    range: &FlexTensor,
+    [kv_heads, keys]: [usize; 2],
+    scale: f32,
+) -> FlexTensor {
+    let (q, range) = (f32_rows(q), ints(range));
+    let [batch, queries, heads, head_dim] = q.shape().dims::<4>();
     let dims = Dims {
         queries,
         heads,
@@ -36,19 +148,14 @@ pub(crate) fn attention(
         keys,
         scale,
     };
-    let (kw, vw) = (Weights::new(&k), Weights::new(&v));
     let blocks = queries.div_ceil(BLOCK);
     let tasks: Vec<(usize, usize, usize, Vec<f32>)> = (0..batch * kv_heads * blocks)
         .into_par_iter()
         .map(|task| {
             let (b, rest) = (task / (kv_heads * blocks), task % (kv_heads * blocks));
             let (kv, first) = (rest / blocks, rest % blocks * BLOCK);
-            (
-                b,
-                kv,
-                first,
-                block(&dims, floats(&q), (&kw, &vw), &range, [b, kv, first]),
-            )
+            let rows = block(&dims, floats(&q), source, &range, [b, kv, first]);
+            (b, kv, first, rows)
         })
         .collect();
     let group = heads / kv_heads;
@@ -66,7 +173,7 @@ pub(crate) fn attention(
 fn block(
     dims: &Dims,
     q: &[f32],
-    (k, v): (&Weights<'_>, &Weights<'_>),
+    (k, v): &(Rows<'_>, Rows<'_>),
     range: &[i64],
     [b, kv, first]: [usize; 3],
 ) -> Vec<f32> {
@@ -92,21 +199,20 @@ fn block(
         let at = ((b * dims.queries + first + i) * dims.heads + kv * group) * dh;
         scratch.extend_from_slice(&q[at..at + group * dh]);
     }
-    // Keys lo..hi of this head: rows of width dh, kv_heads * dh apart.
-    let stride = dims.kv_heads * dh;
-    let start = (b * dims.keys + lo) * stride;
-    let (keys, values) = (k.block(start, span * stride), v.block(start, span * stride));
-    let head = |data| Mat {
+    let at = [b, kv, lo, hi];
+    let (keys, key_offset, key_stride) = k.head(dims, at);
+    let (values, value_offset, value_stride) = v.head(dims, at);
+    let mat = |data, offset, row| Mat {
         data,
-        offset: kv * dh,
-        row: stride,
+        offset,
+        row,
         col: 1,
     };
     let mut scores = vec![0f32; rows * span];
     matmul(
         &mut scores,
         Mat::rows(&scratch, dh),
-        head(&keys).t(),
+        mat(&keys, key_offset, key_stride).t(),
         [rows, span, dh],
         false,
         false,
@@ -123,7 +229,7 @@ fn block(
     matmul(
         &mut out,
         Mat::rows(&scores, span),
-        head(&values),
+        mat(&values, value_offset, value_stride),
         [rows, dh, span],
         false,
         false,

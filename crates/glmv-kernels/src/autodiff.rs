@@ -11,6 +11,7 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use glmv_quant::Format;
 
 #[derive(Debug)]
 struct RopeBackward;
@@ -185,6 +186,48 @@ impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         no_backward("linear")
     }
+    fn linear_codes(
+        _: FloatTensor<Self>,
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+        _: Format,
+    ) -> FloatTensor<Self> {
+        no_backward("linear")
+    }
+    fn linear_codes_bias(
+        _: FloatTensor<Self>,
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Format,
+    ) -> FloatTensor<Self> {
+        no_backward("linear")
+    }
+    fn moe_experts_codes(
+        _: FloatTensor<Self>,
+        _: IntTensor<Self>,
+        _: FloatTensor<Self>,
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+        _: [Format; 2],
+        _: usize,
+    ) -> FloatTensor<Self> {
+        no_backward("moe_experts over codes")
+    }
+    fn embed(_: FloatTensor<Self>, _: IntTensor<Self>, _: usize) -> FloatTensor<Self> {
+        no_backward("embed")
+    }
+    fn embed_codes(
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+        _: (Format, usize),
+        _: usize,
+    ) -> FloatTensor<Self> {
+        no_backward("embed")
+    }
     fn attention(
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
@@ -211,5 +254,12 @@ impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
     ) -> ExpertGrads<Self> {
         no_backward("moe_experts_backward")
+    }
+    fn rope_angles(
+        _: FloatTensor<Self>,
+        _: IntTensor<Self>,
+        _: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        no_backward("rope_angles")
     }
 }

@@ -2,10 +2,11 @@
 //! autodiff (hand-written backward). Primitives in, primitives out; the public functions of the op
 //! files are the only callers.
 
-use crate::{attention, elementwise, gather, linear, moe, moe_cube, norm, rope};
+use crate::{attention, elementwise, embed, gather, linear, moe, moe_cube, norm, rope};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Flex, backend_extension};
 use burn_cubecl::CubeBackend;
+use glmv_quant::Format;
 
 /// Gradients of [`KernelOps::moe_experts`]: for x, weights, gate_up and down.
 pub(crate) type ExpertGrads<B> = (
@@ -58,6 +59,38 @@ pub(crate) trait KernelOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+    fn linear_codes(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        format: Format,
+    ) -> FloatTensor<Self>;
+    fn linear_codes_bias(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        format: Format,
+    ) -> FloatTensor<Self>;
+    fn moe_experts_codes(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: IntTensor<Self>,
+        gate_up_scales: IntTensor<Self>,
+        down: IntTensor<Self>,
+        down_scales: IntTensor<Self>,
+        formats: [Format; 2],
+        base: usize,
+    ) -> FloatTensor<Self>;
+    fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>, base: usize) -> FloatTensor<Self>;
+    fn embed_codes(
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        ids: IntTensor<Self>,
+        shape: (Format, usize),
+        base: usize,
+    ) -> FloatTensor<Self>;
     fn attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -92,6 +125,11 @@ pub(crate) trait KernelOps: Backend {
         FloatTensor<Self>,
         FloatTensor<Self>,
     );
+    fn rope_angles(
+        table: FloatTensor<Self>,
+        pos: IntTensor<Self>,
+        axis: IntTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 impl KernelOps for CubeBackend {
@@ -155,6 +193,55 @@ impl KernelOps for CubeBackend {
     ) -> FloatTensor<Self> {
         linear::cube::linear(x, weight, Some(bias))
     }
+    fn linear_codes(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        format: Format,
+    ) -> FloatTensor<Self> {
+        linear::cube::linear_codes(x, codes, scales, None, format)
+    }
+    fn linear_codes_bias(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        format: Format,
+    ) -> FloatTensor<Self> {
+        linear::cube::linear_codes(x, codes, scales, Some(bias), format)
+    }
+    fn moe_experts_codes(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: IntTensor<Self>,
+        gate_up_scales: IntTensor<Self>,
+        down: IntTensor<Self>,
+        down_scales: IntTensor<Self>,
+        formats: [Format; 2],
+        base: usize,
+    ) -> FloatTensor<Self> {
+        moe_cube::moe_experts_codes(
+            x,
+            ids,
+            weights,
+            [gate_up, gate_up_scales, down, down_scales],
+            formats,
+            base,
+        )
+    }
+    fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>, base: usize) -> FloatTensor<Self> {
+        embed::cube::embed(table, ids, base)
+    }
+    fn embed_codes(
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        ids: IntTensor<Self>,
+        shape: (Format, usize),
+        base: usize,
+    ) -> FloatTensor<Self> {
+        embed::cube::embed_codes(codes, scales, ids, shape, base)
+    }
     fn attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -191,6 +278,13 @@ impl KernelOps for CubeBackend {
         grad: FloatTensor<Self>,
     ) -> ExpertGrads<Self> {
         moe_cube::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
+    }
+    fn rope_angles(
+        table: FloatTensor<Self>,
+        pos: IntTensor<Self>,
+        axis: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        rope::cube::angles(table, pos, axis)
     }
 }
 
@@ -255,6 +349,55 @@ impl KernelOps for Flex {
     ) -> FloatTensor<Self> {
         linear::native::linear(x, weight, Some(bias))
     }
+    fn linear_codes(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        format: Format,
+    ) -> FloatTensor<Self> {
+        linear::native::linear_codes(x, codes, scales, None, format)
+    }
+    fn linear_codes_bias(
+        x: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        format: Format,
+    ) -> FloatTensor<Self> {
+        linear::native::linear_codes(x, codes, scales, Some(bias), format)
+    }
+    fn moe_experts_codes(
+        x: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        gate_up: IntTensor<Self>,
+        gate_up_scales: IntTensor<Self>,
+        down: IntTensor<Self>,
+        down_scales: IntTensor<Self>,
+        formats: [Format; 2],
+        base: usize,
+    ) -> FloatTensor<Self> {
+        moe::native::moe_experts_codes(
+            x,
+            ids,
+            weights,
+            [gate_up, gate_up_scales, down, down_scales],
+            formats,
+            base,
+        )
+    }
+    fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>, base: usize) -> FloatTensor<Self> {
+        embed::native::embed(table, ids, base)
+    }
+    fn embed_codes(
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        ids: IntTensor<Self>,
+        shape: (Format, usize),
+        base: usize,
+    ) -> FloatTensor<Self> {
+        embed::native::embed_codes(codes, scales, ids, shape, base)
+    }
     fn attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -291,5 +434,12 @@ impl KernelOps for Flex {
         grad: FloatTensor<Self>,
     ) -> ExpertGrads<Self> {
         moe::native::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
+    }
+    fn rope_angles(
+        table: FloatTensor<Self>,
+        pos: IntTensor<Self>,
+        axis: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        rope::native::angles(table, pos, axis)
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Shape, TensorData};
 use burn_flex::FlexTensor;
+use glmv_quant::{Format, View};
 use half::slice::HalfFloatSliceExt;
 use std::borrow::Cow;
 
@@ -37,10 +38,19 @@ pub(crate) fn ints(t: &FlexTensor) -> Vec<i64> {
     t.clone().into_data().iter::<i64>().collect()
 }
 
-/// A weight matrix or stack in f32 or f16, read without copying the whole of it.
+/// Words of a contiguous u32 tensor.
+pub(crate) fn words_of(t: &FlexTensor) -> &[u32] {
+    match t.as_slice::<u32>() {
+        Some(words) => words,
+        None => unreachable!("Quantised::new checks for u32, found {:?}", t.dtype()),
+    }
+}
+
+/// A weight matrix or stack in f32, f16 or codes, read without copying the whole of it.
 pub(crate) enum Weights<'a> {
     F32(&'a [f32]),
     F16(&'a [half::f16]),
+    Codes(View<'a>),
 }
 
 impl<'a> Weights<'a> {
@@ -52,7 +62,16 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Elements `start..start + len` as f32; converts only what is asked for.
+    /// Borrows contiguous codes and scales of rows of `inner` values.
+    pub(crate) fn codes(codes: &'a [u32], scales: &'a [u32], format: Format, inner: usize) -> Self {
+        let rows = codes.len() / format.code_words(inner).max(1);
+        match View::new(format, [rows, inner], codes, scales) {
+            Ok(view) => Weights::Codes(view),
+            Err(error) => unreachable!("Quantised::new checks the shapes: {error}"),
+        }
+    }
+
+    /// Elements `start..start + len` as f32, whole rows for codes; converts only what is asked for.
     pub(crate) fn block(&self, start: usize, len: usize) -> Cow<'a, [f32]> {
         match self {
             Weights::F32(values) => Cow::Borrowed(&values[start..start + len]),
@@ -60,6 +79,13 @@ impl<'a> Weights<'a> {
                 let mut out = vec![0f32; len];
                 values[start..start + len].convert_to_f32_slice(&mut out);
                 Cow::Owned(out)
+            }
+            Weights::Codes(view) => {
+                let rows = start / view.cols()..(start + len) / view.cols();
+                match view.slice(rows) {
+                    Ok(rows) => Cow::Owned(rows.dequantise()),
+                    Err(error) => panic!("weights {start}..{}: {error}", start + len),
+                }
             }
         }
     }

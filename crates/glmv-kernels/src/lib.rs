@@ -10,43 +10,71 @@
 //! | SwiGLU | [`swiglu`], [`silu_mul`] | `swiglu.wgsl`, `silu_mul.wgsl` | twin |
 //! | rotary embeddings (text M-RoPE, vision 2-D) | [`rope`] | `rope.wgsl` | by hand |
 //! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | twin |
+//! | token embedding | [`embed`] | `embed_rows.wgsl` | none |
 //! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
-//! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl` | twin |
-//! | attention over key ranges | [`attention`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
+//! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl`, `linear_rows*.wgsl` | twin |
+//! | writes to a paged cache | [`kv_write`], [`kv_copy`] | `kv_*.wgsl` | none |
+//! | attention over key ranges | [`attention`], [`attention_paged`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
+//!
+//! Weights are f32, f16 or codes of 8 or 4 bits ([`Weight`], [`Quantised`]); sums are f32.
 //!
 //! Routing is one function, [`route`]: WGSL on a wgpu device, native on Flex, the twin elsewhere
 //! and under autodiff for ops without a hand-written backward. `GLMV_KERNELS=twin` or
 //! `GLMV_KERNELS=twin:rope,attention` forces twins, to bisect a difference.
 
 mod attention;
+mod attention_paged;
 mod autodiff;
 mod backend;
+mod backend_few;
+mod backend_kv;
+mod counts;
 pub mod device;
 mod elementwise;
+mod embed;
 mod flex;
+mod fused;
 mod gather;
+mod invariance;
+mod kv;
 mod launch;
 mod linear;
+mod memory;
 mod moe;
 mod moe_cube;
 mod norm;
+mod queue_log;
 mod rope;
 mod route;
 pub mod selftest;
+mod tile;
+mod weight;
+mod words;
 
 pub use attention::{attention, attention_reference};
+pub use attention_paged::{attention_paged, attention_paged_reference};
+pub use counts::{Counts, Watch, counts};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
+pub use embed::{embed, embed_reference};
+pub use fused::{
+    After, CacheRows, FEW_ROWS, Heads, Norm, Shard, fused_experts, fused_experts_reference,
+    fused_linear, fused_linear_reference, fused_qkv, fused_qkv_reference, qkv_is_fused,
+};
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
-#[doc(hidden)]
-pub use launch::on_gpu_tiling;
+pub use invariance::{INVARIANT_ROWS, row_invariant};
+pub use kv::{KvFormat, KvStore, kv_copy, kv_copy_reference, kv_write, kv_write_reference};
 pub use launch::{launches, reset_launches};
+#[doc(hidden)]
+pub use launch::{on_gpu_tiling, on_plain_tiling};
 pub use linear::{linear, linear_reference};
 pub use moe::{RouterConfig, moe_experts, moe_experts_reference, moe_router, moe_router_reference};
 pub use norm::{
     add_rms_norm, add_rms_norm_reference, rms_norm, rms_norm_add, rms_norm_add_reference,
     rms_norm_reference,
 };
+pub use queue_log::{QueueCounts, QueueLog};
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
 pub use route::{Op, Route, route, route_with_reason};
+pub use weight::{Quantised, Weight};

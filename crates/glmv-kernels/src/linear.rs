@@ -1,14 +1,16 @@
-//! Linear layers: f32 activations, f32 or f16 weights in the hub's `[out, in]` layout, f32 sums.
+//! Linear layers: f32 activations, weights in the hub's `[out, in]` layout as f32, f16 or codes, f32
+//! sums.
 
 use crate::backend::KernelOps;
 use crate::route::{Op, Route, route};
+use crate::weight::Weight;
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
 /// `x · weightᵀ + bias`.
 ///
 /// # Shapes
-/// `x` `[.., in]` f32, `weight` `[out, in]` f32 or f16, `bias` `[out]` → `[.., out]` f32.
+/// `x` `[.., in]` f32, `weight` `[out, in]` f32, f16 or codes, `bias` `[out]` → `[.., out]` f32.
 ///
 /// # Panics
 /// If `in` differs between `x` and `weight`.
@@ -16,9 +18,10 @@ use burn::tensor::{DType, Tensor};
 /// Source: torch `nn.Linear`.
 pub fn linear<const D: usize>(
     x: Tensor<D>,
-    weight: Tensor<2>,
+    weight: impl Into<Weight<2>>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
+    let weight = weight.into();
     let [_, inner] = weight.dims();
     assert_eq!(
         x.dims()[D - 1],
@@ -26,31 +29,42 @@ pub fn linear<const D: usize>(
         "linear: input width and weight {:?}",
         weight.dims()
     );
-    if route(Op::Linear, &x.device()) == Route::Twin {
+    let routed = route(Op::Linear, &x.device());
+    // The kernels for codes read x in fours.
+    let codes = matches!(weight, Weight::Quantised(_));
+    if routed == Route::Twin || (routed == Route::Wgsl && codes && !inner.is_multiple_of(4)) {
         return linear_reference(x, weight, bias);
     }
-    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(match bias {
-        Some(bias) => Dispatch::linear_bias(x, weight, bias.into_dispatch()),
-        None => Dispatch::linear(x, weight),
+    let (x, bias) = (x.into_dispatch(), bias.map(Tensor::into_dispatch));
+    Tensor::from_dispatch(match weight {
+        Weight::Float(weight) => match bias {
+            Some(bias) => Dispatch::linear_bias(x, weight.into_dispatch(), bias),
+            None => Dispatch::linear(x, weight.into_dispatch()),
+        },
+        Weight::Quantised(q) => {
+            let (codes, scales, format) = q.into_parts();
+            let (codes, scales) = (codes.into_dispatch(), scales.into_dispatch());
+            match bias {
+                Some(bias) => Dispatch::linear_codes_bias(x, codes, scales, bias, format),
+                None => Dispatch::linear_codes(x, codes, scales, format),
+            }
+        }
     })
 }
 
 /// Definition of [`linear`] in tensor operations.
 pub fn linear_reference<const D: usize>(
     x: Tensor<D>,
-    weight: Tensor<2>,
+    weight: impl Into<Weight<2>>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
+    let weight = weight.into();
     let mut dims = x.dims();
     let [out, inner] = weight.dims();
     let rows = dims.iter().product::<usize>() / inner;
-    let weight = if weight.dtype() == DType::F32 {
-        weight
-    } else {
-        weight.cast(DType::F32)
-    };
-    let y = x.reshape([rows, inner]).matmul(weight.transpose());
+    let y = x
+        .reshape([rows, inner])
+        .matmul(weight.dequantise().transpose());
     let y = match bias {
         Some(bias) => y + bias.unsqueeze::<2>(),
         None => y,
@@ -60,14 +74,43 @@ pub fn linear_reference<const D: usize>(
 }
 
 pub(crate) mod cube {
-    //! WGSL launches: a mat-vec kernel for few rows, a register-tiled product for many.
-    use crate::launch::{empty, f32_rows, fold, launch, vec_params, weight_rows, wgsl_type};
+    //! WGSL launches: row kernels for few rows, tiles for many; and plain kernels, of adapters and rows
+    //! that have neither.
+    use crate::invariance::{active, few_rows};
+    use crate::launch::{
+        empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params, weight_rows,
+        wgsl_type,
+    };
+    use crate::tile::{self, Form};
+    use crate::words::{self, Words};
     use burn::backend::TensorMetadata;
     use burn::tensor::DType;
     use burn_cubecl::tensor::CubeTensor;
+    use glmv_quant::Format;
 
-    /// Up to this many rows the mat-vec kernel runs (its `M` parameter is 1, 2 or 4).
-    const FEW_ROWS: usize = 4;
+    /// Up to this many rows the kernels run that read a weight once for at most eight rows.
+    const FEW_ROWS: usize = 64;
+
+    pub(crate) fn linear_codes(
+        x: CubeTensor,
+        codes: CubeTensor,
+        scales: CubeTensor,
+        bias: Option<CubeTensor>,
+        format: Format,
+    ) -> CubeTensor {
+        let x = f32_rows(x);
+        let inner = x.shape()[x.shape().num_dims() - 1];
+        words_of_any_rows(&x, &Words::codes(codes, scales, format, inner), bias)
+    }
+
+    /// By tiles where they pay, else by the row kernels.
+    fn words_of_any_rows(x: &CubeTensor, w: &Words, bias: Option<CubeTensor>) -> CubeTensor {
+        let rows = x.shape().num_elements() / w.inner;
+        match Form::dense(x, rows) {
+            Some(form) => tile::linear(x, w, bias, form),
+            None => words::linear(x, w, bias),
+        }
+    }
 
     pub(crate) fn linear(x: CubeTensor, w: CubeTensor, bias: Option<CubeTensor>) -> CubeTensor {
         let (x, w) = (f32_rows(x), weight_rows(w));
@@ -76,6 +119,11 @@ pub(crate) mod cube {
         let last = shape.num_dims() - 1;
         shape[last] = n;
         let m = shape.num_elements() / n;
+        if (lanes_of_eight(&x) || Form::dense(&x, m).is_some())
+            && let Some(words) = Words::floats(&w)
+        {
+            return words_of_any_rows(&x, &words, bias);
+        }
         let out = empty(&x, shape, DType::F32);
         let (mut params, groups) = vec_params(k);
         params.push(("Weight", wgsl_type(w.dtype, k.is_multiple_of(4))));
@@ -84,9 +132,17 @@ pub(crate) mod cube {
         let bias = bias.map_or_else(|| x.clone(), f32_rows);
         let info = [m as u32, n as u32, groups as u32];
         let buffers = [&x, &w, &bias, &out];
-        if m <= FEW_ROWS {
-            params.push(("M", format!("{}u", m.next_power_of_two())));
-            launch("linear_vec", params, fold(n.div_ceil(32)), &buffers, &info);
+        if m <= few_rows(FEW_ROWS) {
+            // More lanes along k coalesce a GPU's loads and fill it; on a CPU adapter they only cost.
+            let lanes = if on_cpu_adapter(&x) { 8 } else { 32 };
+            // One pipeline for every number of rows where they must not matter.
+            let rows = match active() {
+                true => 4,
+                false => m.next_power_of_two().min(8),
+            };
+            params.extend([("M", format!("{rows}u")), ("LANES", format!("{lanes}u"))]);
+            let grid = fold(m.div_ceil(rows) * n.div_ceil(4 * 64 / lanes));
+            launch("linear_vec", params, grid, &buffers, &info);
         } else {
             let lanes = row_lanes(m);
             params.push(("ROW_LANES", format!("{lanes}u")));
@@ -108,9 +164,13 @@ pub(crate) mod cube {
 
 pub(crate) mod native {
     //! Native products for the CPU device: dot products for few rows, blocked GEMM for many.
-    use crate::flex::{Mat, Weights, dot, f32_rows, floats, matmul, new_f32, weight_rows};
+    use crate::flex::{
+        Mat, Weights, dot, f32_rows, floats, matmul, new_f32, weight_rows, words_of,
+    };
+    use crate::invariance::few_rows;
     use burn::backend::TensorMetadata;
     use burn_flex::FlexTensor;
+    use glmv_quant::Format;
     use rayon::prelude::*;
 
     /// Up to this many rows each weight row is read once and used for all of them.
@@ -119,14 +179,33 @@ pub(crate) mod native {
     const BLOCK: usize = 64;
 
     pub(crate) fn linear(x: FlexTensor, w: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
-        let (x, w, bias) = (f32_rows(x), weight_rows(w), bias.map(f32_rows));
-        let [n, k] = w.shape().dims::<2>();
+        let w = weight_rows(w);
+        let n = w.shape()[0];
+        affine(x, &Weights::new(&w), bias, n)
+    }
+
+    pub(crate) fn linear_codes(
+        x: FlexTensor,
+        codes: FlexTensor,
+        scales: FlexTensor,
+        bias: Option<FlexTensor>,
+        format: Format,
+    ) -> FlexTensor {
+        let (codes, scales) = (codes.to_contiguous(), scales.to_contiguous());
+        let (n, inner) = (codes.shape()[0], x.shape()[x.shape().num_dims() - 1]);
+        let w = Weights::codes(words_of(&codes), words_of(&scales), format, inner);
+        affine(x, &w, bias, n)
+    }
+
+    fn affine(x: FlexTensor, w: &Weights<'_>, bias: Option<FlexTensor>, n: usize) -> FlexTensor {
+        let (x, bias) = (f32_rows(x), bias.map(f32_rows));
+        let k = x.shape()[x.shape().num_dims() - 1];
         let mut shape = x.shape();
         let last = shape.num_dims() - 1;
         shape[last] = n;
         let m = shape.num_elements() / n;
         let mut out = vec![0f32; m * n];
-        product(floats(&x), &Weights::new(&w), &mut out, [m, n, k]);
+        product(floats(&x), w, &mut out, [m, n, k]);
         if let Some(bias) = &bias {
             for row in out.chunks_mut(n) {
                 for (o, b) in row.iter_mut().zip(floats(bias)) {
@@ -139,7 +218,8 @@ pub(crate) mod native {
 
     /// `out[m, n] = x[m, k] · w[n, k]ᵀ`.
     fn product(x: &[f32], w: &Weights<'_>, out: &mut [f32], [m, n, k]: [usize; 3]) {
-        if m > FEW_ROWS
+        let few = few_rows(FEW_ROWS);
+        if m > few
             && let Weights::F32(w) = w
         {
             matmul(
@@ -160,7 +240,7 @@ pub(crate) mod native {
                 let cols = BLOCK.min(n - start);
                 let rows = w.block(start * k, cols * k);
                 let mut y = vec![0f32; m * cols];
-                if m <= FEW_ROWS {
+                if m <= few {
                     for (j, row) in rows.chunks_exact(k).enumerate() {
                         for i in 0..m {
                             y[i * cols + j] = dot(&x[i * k..][..k], row);

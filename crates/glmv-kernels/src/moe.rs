@@ -2,8 +2,9 @@
 
 use crate::backend::KernelOps;
 use crate::route::{Op, Route, route};
+use crate::weight::Weight;
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Int, Tensor, TensorData, activation, s};
+use burn::tensor::{Int, Tensor, TensorData, activation, s};
 
 #[path = "moe_native.rs"]
 pub(crate) mod native;
@@ -25,15 +26,17 @@ pub struct RouterConfig {
     pub normalise: bool,
     /// Factor on the weights (`routed_scaling_factor`).
     pub scale: f32,
+    /// Experts behind the routed ones that every token takes with weight 1 (`n_shared_experts`).
+    pub shared: usize,
 }
 
 /// Chooses experts: `s = sigmoid(logits)`, groups ranked by the sum of their two largest
 /// `s + bias`, then the `top_k` largest `s + bias` in the eligible groups; weights are the
-/// unbiased `s`.
+/// unbiased `s`. The shared experts, numbered from `experts` on, follow with weight 1.
 ///
 /// # Shapes
-/// `logits` `[tokens, experts]` f32, `bias` `[experts]` → ids `[tokens, top_k]` in descending order
-/// of biased score, weights `[tokens, top_k]` f32.
+/// `logits` `[tokens, experts]` f32, `bias` `[experts]` → ids `[tokens, top_k + shared]` in
+/// descending order of biased score, weights `[tokens, top_k + shared]` f32.
 ///
 /// # Panics
 /// If experts is no multiple of n_group or fewer than top_k are eligible.
@@ -56,7 +59,7 @@ pub fn moe_router(
         "top {} of {eligible} eligible experts",
         config.top_k
     );
-    let fits = experts <= MAX_EXPERTS && config.top_k <= MAX_TOP_K;
+    let fits = experts <= MAX_EXPERTS && config.top_k + config.shared <= MAX_TOP_K;
     if route(Op::MoeRouter, &logits.device()) == Route::Twin || !fits {
         return moe_router_reference(logits, bias, config);
     }
@@ -108,7 +111,19 @@ pub fn moe_router_reference(
         let sum = weights.clone().sum_dim(1);
         weights = weights / (sum + 1e-20);
     }
-    (ids, weights * config.scale)
+    let weights = weights * config.scale;
+    if config.shared == 0 {
+        return (ids, weights);
+    }
+    let device = weights.device();
+    let last = (experts + config.shared) as i64;
+    let shared =
+        Tensor::<1, Int>::arange(experts as i64..last, &device).reshape([1, config.shared]);
+    let ones = Tensor::ones([tokens, config.shared], &device);
+    (
+        Tensor::cat(vec![ids, shared.expand([tokens, config.shared])], 1),
+        Tensor::cat(vec![weights, ones], 1),
+    )
 }
 
 /// Sends every token through its experts and sums the weighted results:
@@ -119,7 +134,7 @@ pub fn moe_router_reference(
 ///
 /// # Shapes
 /// `x` `[tokens, hidden]`, `ids` and `weights` `[tokens, top_k]`, `gate_up`
-/// `[shard, 2 * width, hidden]` (gate rows first), `down` `[shard, hidden, width]`, f32 or f16
+/// `[shard, 2 * width, hidden]` (gate rows first), `down` `[shard, hidden, width]`, f32, f16 or codes
 /// → `[tokens, hidden]` f32.
 ///
 /// Source: HF `Glm4vMoeTextNaiveMoe.forward`.
@@ -127,10 +142,11 @@ pub fn moe_experts(
     x: Tensor<2>,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    gate_up: Tensor<3>,
-    down: Tensor<3>,
+    gate_up: impl Into<Weight<3>>,
+    down: impl Into<Weight<3>>,
     base: usize,
 ) -> Tensor<2> {
+    let (gate_up, down) = (gate_up.into(), down.into());
     let ([_, hidden], [_, width2, gh], [_, dh, width]) = (x.dims(), gate_up.dims(), down.dims());
     assert!(
         gh == hidden && dh == hidden && width2 == 2 * width,
@@ -139,17 +155,40 @@ pub fn moe_experts(
         gate_up.dims(),
         down.dims()
     );
-    if route(Op::MoeExperts, &x.device()) == Route::Twin || gate_up.dims()[0] > MAX_EXPERTS {
+    let routed = route(Op::MoeExperts, &x.device());
+    if routed == Route::Twin || gate_up.dims()[0] > MAX_EXPERTS {
         return moe_experts_reference(x, ids, weights, gate_up, down, base);
     }
-    Tensor::from_dispatch(Dispatch::moe_experts(
+    // The kernels for codes have no backward and read rows in fours.
+    let fours = hidden.is_multiple_of(4) && width.is_multiple_of(4);
+    let codes_run = !x.device().is_autodiff() && (routed == Route::Native || fours);
+    let (x, ids, weights) = (
         x.into_dispatch(),
         ids.into_dispatch(),
         weights.into_dispatch(),
-        gate_up.into_dispatch(),
-        down.into_dispatch(),
-        base,
-    ))
+    );
+    Tensor::from_dispatch(match (gate_up, down) {
+        (Weight::Quantised(gate_up), Weight::Quantised(down)) if codes_run => {
+            let (gate_up, gate_up_scales, first) = gate_up.into_parts();
+            let (down, down_scales, second) = down.into_parts();
+            Dispatch::moe_experts_codes(
+                x,
+                ids,
+                weights,
+                gate_up.into_dispatch(),
+                gate_up_scales.into_dispatch(),
+                down.into_dispatch(),
+                down_scales.into_dispatch(),
+                [first, second],
+                base,
+            )
+        }
+        (gate_up, down) => {
+            let (gate_up, down) = (gate_up.into_float(), down.into_float());
+            let (gate_up, down) = (gate_up.into_dispatch(), down.into_dispatch());
+            Dispatch::moe_experts(x, ids, weights, gate_up, down, base)
+        }
+    })
 }
 
 /// Definition of [`moe_experts`]: gathers the rows of each expert, runs its two products and adds
@@ -161,23 +200,17 @@ pub fn moe_experts_reference(
     x: Tensor<2>,
     ids: Tensor<2, Int>,
     weights: Tensor<2>,
-    gate_up: Tensor<3>,
-    down: Tensor<3>,
+    gate_up: impl Into<Weight<3>>,
+    down: impl Into<Weight<3>>,
     base: usize,
 ) -> Tensor<2> {
+    let (gate_up, down) = (gate_up.into(), down.into());
     let ([tokens, hidden], [_, top_k]) = (x.dims(), ids.dims());
     let [shard, width2, _] = gate_up.dims();
     let device = x.device();
     let host: Vec<i64> = match ids.try_into_data() {
         Ok(data) => data.iter::<i64>().collect(),
         Err(error) => panic!("expert ids cannot be read: {error:?}"),
-    };
-    let f32_of = |t: Tensor<3>| {
-        if t.dtype() == DType::F32 {
-            t
-        } else {
-            t.cast(DType::F32)
-        }
     };
     let mut out = Tensor::<2>::zeros([tokens, hidden], &device);
     let flat = weights.reshape([tokens * top_k]);
@@ -192,8 +225,9 @@ pub fn moe_experts_reference(
         let rows: Vec<i64> = slots.iter().map(|s| s / top_k as i64).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &device);
         let slots = Tensor::<1, Int>::from_data(TensorData::new(slots, [n]), &device);
-        let gate_up = f32_of(gate_up.clone().slice(s![e..e + 1])).reshape([width2, hidden]);
-        let down = f32_of(down.clone().slice(s![e..e + 1])).reshape([hidden, width2 / 2]);
+        let of = |w: &Weight<3>| w.clone().narrow(e, e + 1).dequantise();
+        let gate_up = of(&gate_up).reshape([width2, hidden]);
+        let down = of(&down).reshape([hidden, width2 / 2]);
         let act = x
             .clone()
             .select(0, rows.clone())

@@ -2,17 +2,23 @@
 //! sorted by expert first (plan, tiles) and multiplied in tiles of rows that share an expert.
 
 use crate::launch::{
-    Params, bits, empty, f32_rows, fold, launch, on_cpu_adapter, vec_params, weight_rows, wgsl_int,
-    wgsl_type,
+    Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params,
+    weight_rows, wgsl_int, wgsl_type,
 };
 use crate::moe::RouterConfig;
+use crate::tile::{self, Form, Tiles};
+use crate::words::{self, Slots, Words};
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::CubeCount;
+use glmv_quant::Format;
 
 /// Up to this many slots the unsorted kernels run; beyond, sorting pays (measured on lavapipe).
 const FEW_SLOTS: usize = 64;
+
+/// Up to this many slots the row kernels take them one by one.
+const ONE_BY_ONE: usize = 8;
 
 #[path = "moe_backward.rs"]
 mod backward;
@@ -25,7 +31,7 @@ pub(crate) fn moe_router(
 ) -> (CubeTensor, CubeTensor) {
     let (logits, bias) = (f32_rows(logits), f32_rows(bias));
     let [tokens, experts] = logits.shape().dims::<2>();
-    let shape = Shape::new([tokens, config.top_k]);
+    let shape = Shape::new([tokens, config.top_k + config.shared]);
     let ids = empty(&logits, shape.clone(), DType::I32);
     let weights = empty(&logits, shape, DType::F32);
     let info = [
@@ -36,6 +42,7 @@ pub(crate) fn moe_router(
         config.topk_group as u32,
         u32::from(config.normalise),
         bits(config.scale),
+        config.shared as u32,
     ];
     launch(
         "moe_router",
@@ -168,14 +175,67 @@ impl Problem {
         out
     }
 
+    /// In tiles of sorted slots.
+    fn tiled(&self, form: Form, gate_up: &Words, down: &Words) -> CubeTensor {
+        let plan = self.plan_rows(form.rows());
+        let tiles = Tiles {
+            form,
+            sorted: &plan.sorted,
+            offsets: &plan.offsets,
+            tiles: &plan.tiles,
+            max_tiles: plan.max_tiles,
+        };
+        let act = self.floats(self.slots(), self.width);
+        tile::experts(&self.x, gate_up, &tiles, &act, self.top_k, true);
+        let y = self.floats(self.slots(), self.hidden);
+        tile::experts(&act, down, &tiles, &y, 1, false);
+        self.combine(&y, true)
+    }
+
+    /// By tiles where an expert has rows enough, else by the row kernels, whose sums do not depend on the other tokens: slot by slot, or sorted where
+    /// an expert's weights then serve several rows.
+    fn rows(&self, gate_up: &Words, down: &Words) -> CubeTensor {
+        if let Some(form) = Form::experts(&self.x, self.slots(), self.experts) {
+            return self.tiled(form, gate_up, down);
+        }
+        let sort = self.slots() > ONE_BY_ONE && self.slots() >= self.experts;
+        let plan = sort.then(|| self.plan());
+        let slots = match &plan {
+            Some(plan) => Slots {
+                tiles: &plan.tiles,
+                sorted: Some((&plan.sorted, &plan.offsets, plan.rows)),
+                num_tiles: plan.max_tiles,
+                slots: self.slots(),
+                base: self.base,
+                experts: self.experts,
+            },
+            None => Slots {
+                tiles: &self.ids,
+                sorted: None,
+                num_tiles: self.slots(),
+                slots: self.slots(),
+                base: self.base,
+                experts: self.experts,
+            },
+        };
+        let act = words::experts(&self.x, gate_up, &slots, true, self.top_k);
+        let y = words::experts(&act, down, &slots, false, 1);
+        self.combine(&y, true)
+    }
+
+    /// The plan of products that take at most 8 rows.
     fn plan(&self) -> Plan {
-        let slots = self.slots();
         // Rows of one tile by rows per expert: idle rows cost as much as used ones.
-        let rows = match slots / self.experts.max(1) {
+        let rows = match self.slots() / self.experts.max(1) {
             0 => 2,
             1..8 => 4,
             _ => 8,
         };
+        self.plan_rows(rows)
+    }
+
+    fn plan_rows(&self, rows: usize) -> Plan {
+        let slots = self.slots();
         let (sorted, offsets) = (self.ints(slots), self.ints(self.experts + 1));
         let info = [slots, self.base, self.experts].map(|v| v as u32);
         let grid = CubeCount::Static(self.experts as u32, 1, 1);
@@ -262,7 +322,7 @@ impl Problem {
             "moe_combine",
             params,
             grid,
-            &[y, &self.weights, &self.ids, &out],
+            &[y, &self.weights, &self.ids, y, &out],
             &info,
         );
         out
@@ -278,7 +338,14 @@ pub(crate) fn moe_experts(
     base: usize,
 ) -> CubeTensor {
     let problem = Problem::new(x, ids, weights, gate_up, down, base);
-    if problem.slots() <= FEW_SLOTS {
+    let form = Form::experts(&problem.x, problem.slots(), problem.experts);
+    if (lanes_of_eight(&problem.x) || form.is_some())
+        && let Some(gate_up) = Words::floats(&problem.gate_up)
+        && let Some(down) = Words::floats(&problem.down)
+    {
+        return problem.rows(&gate_up, &down);
+    }
+    if problem.slots() <= FEW_SLOTS && !crate::invariance::active() {
         return problem.few();
     }
     let plan = problem.plan();
@@ -290,4 +357,37 @@ pub(crate) fn moe_experts(
         [problem.hidden, problem.width, 1],
     );
     problem.combine(&y, true)
+}
+
+pub(crate) fn moe_experts_codes(
+    x: CubeTensor,
+    ids: CubeTensor,
+    weights: CubeTensor,
+    codes: [CubeTensor; 4],
+    formats: [Format; 2],
+    base: usize,
+) -> CubeTensor {
+    let (x, weights, ids) = (f32_rows(x), f32_rows(weights), into_contiguous(ids));
+    let [tokens, hidden] = x.shape().dims::<2>();
+    let [experts, rows, _] = codes[0].shape().dims::<3>();
+    let (top_k, on_cpu, width) = (ids.shape()[1], on_cpu_adapter(&x), rows / 2);
+    let words = |at: usize, format, inner| {
+        Words::codes(codes[at].clone(), codes[at + 1].clone(), format, inner)
+    };
+    let (gate_up, down) = (words(0, formats[0], hidden), words(2, formats[1], width));
+    let problem = Problem {
+        x,
+        ids,
+        weights,
+        gate_up: gate_up.words.clone(),
+        down: down.words.clone(),
+        base,
+        tokens,
+        hidden,
+        top_k,
+        experts,
+        width,
+        on_cpu,
+    };
+    problem.rows(&gate_up, &down)
 }

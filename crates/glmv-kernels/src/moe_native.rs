@@ -2,13 +2,17 @@
 
 use super::RouterConfig;
 use crate::elementwise::native::silu;
-use crate::flex::{Mat, Weights, dot, f32_rows, floats, ints, matmul, new_f32, weight_rows};
+use crate::flex::{
+    Mat, Weights, dot, f32_rows, floats, ints, matmul, new_f32, weight_rows, words_of,
+};
+use crate::invariance::few_rows;
 use burn::backend::TensorMetadata;
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
+use glmv_quant::Format;
 use rayon::prelude::*;
 
-/// Up to this many rows an expert's weights are used by dot products.
+/// [`Problem::few`], unless rows must not depend on each other.
 const FEW_ROWS: usize = 8;
 
 pub(crate) fn moe_router(
@@ -23,7 +27,7 @@ pub(crate) fn moe_router(
         .map(|row| route_token(row, floats(&bias), config))
         .collect();
     let (ids, weights): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-    let shape = Shape::new([tokens, config.top_k]);
+    let shape = Shape::new([tokens, config.top_k + config.shared]);
     let ids = FlexTensor::from_data(TensorData::new(ids.concat(), shape.clone()));
     (ids, new_f32(weights.concat(), shape))
 }
@@ -55,7 +59,10 @@ fn route_token(logits: &[f32], bias: &[f32], config: RouterConfig) -> (Vec<i64>,
         weights.iter_mut().for_each(|w| *w /= sum);
     }
     weights.iter_mut().for_each(|w| *w *= config.scale);
-    (chosen.into_iter().map(|e| e as i64).collect(), weights)
+    weights.resize(config.top_k + config.shared, 1.0);
+    let shared = logits.len()..logits.len() + config.shared;
+    let ids = chosen.into_iter().chain(shared).map(|e| e as i64).collect();
+    (ids, weights)
 }
 
 /// Slots (token * top_k + j) of each expert of the shard, in slot order.
@@ -72,10 +79,10 @@ fn slots_by_expert(ids: &[i64], base: usize, shard: usize) -> Vec<Vec<usize>> {
     slots
 }
 
-/// `rows[n, k] · w[m, k]ᵀ`.
-fn product(rows: &[f32], w: &[f32], [n, m, k]: [usize; 3]) -> Vec<f32> {
+/// `rows[n, k] · w[m, k]ᵀ`, by dot products for up to `few` rows.
+fn product(rows: &[f32], w: &[f32], [n, m, k]: [usize; 3], few: usize) -> Vec<f32> {
     let mut out = vec![0f32; n * m];
-    if n <= FEW_ROWS {
+    if n <= few {
         for (j, row) in w.chunks_exact(k).enumerate() {
             for i in 0..n {
                 out[i * m + j] = dot(&rows[i * k..][..k], row);
@@ -102,6 +109,8 @@ struct Problem<'a> {
     hidden: usize,
     width: usize,
     top_k: usize,
+    /// Up to this many rows an expert's weights are used by dot products.
+    few: usize,
 }
 
 impl Problem<'_> {
@@ -130,6 +139,7 @@ impl Problem<'_> {
             rows,
             &self.gate_up_of(expert),
             [n, 2 * self.width, self.hidden],
+            self.few,
         );
         let mut act = Vec::with_capacity(n * self.width);
         for row in pre.chunks(2 * self.width) {
@@ -148,17 +158,53 @@ pub(crate) fn moe_experts(
     down: FlexTensor,
     base: usize,
 ) -> FlexTensor {
-    let (x, weights) = (f32_rows(x), f32_rows(weights));
     let (gate_up, down) = (weight_rows(gate_up), weight_rows(down));
-    let ([_, hidden], [shard, _, width]) = (x.shape().dims::<2>(), down.shape().dims::<3>());
+    let [shard, _, width] = down.shape().dims::<3>();
+    let stacks = [Weights::new(&gate_up), Weights::new(&down)];
+    dispatch([x, weights], ids, stacks, [shard, width], base)
+}
+
+pub(crate) fn moe_experts_codes(
+    x: FlexTensor,
+    ids: FlexTensor,
+    weights: FlexTensor,
+    codes: [FlexTensor; 4],
+    formats: [Format; 2],
+    base: usize,
+) -> FlexTensor {
+    let codes = codes.map(|t| t.to_contiguous());
+    let [shard, rows, _] = codes[0].shape().dims::<3>();
+    let (hidden, width) = (x.shape()[1], rows / 2);
+    let stack = |at: usize, format, inner| {
+        Weights::codes(
+            words_of(&codes[at]),
+            words_of(&codes[at + 1]),
+            format,
+            inner,
+        )
+    };
+    let stacks = [stack(0, formats[0], hidden), stack(2, formats[1], width)];
+    dispatch([x, weights], ids, stacks, [shard, width], base)
+}
+
+fn dispatch(
+    [x, weights]: [FlexTensor; 2],
+    ids: FlexTensor,
+    [gate_up, down]: [Weights<'_>; 2],
+    [shard, width]: [usize; 2],
+    base: usize,
+) -> FlexTensor {
+    let (x, weights) = (f32_rows(x), f32_rows(weights));
+    let [_, hidden] = x.shape().dims::<2>();
     let problem = Problem {
         x: floats(&x),
         weights: floats(&weights),
-        gate_up: Weights::new(&gate_up),
-        down: Weights::new(&down),
+        gate_up,
+        down,
         hidden,
         width,
         top_k: ids.shape()[1],
+        few: few_rows(FEW_ROWS),
     };
     let slots = slots_by_expert(&ints(&ids), base, shard);
     let results: Vec<(usize, Vec<f32>)> = (0..shard)
@@ -169,7 +215,12 @@ pub(crate) fn moe_experts(
             let (_, act) = problem.activations(e, &rows);
             (
                 e,
-                product(&act, &problem.down_of(e), [slots[e].len(), hidden, width]),
+                product(
+                    &act,
+                    &problem.down_of(e),
+                    [slots[e].len(), hidden, width],
+                    problem.few,
+                ),
             )
         })
         .collect();
@@ -202,7 +253,7 @@ fn expert_backward(p: &Problem<'_>, e: usize, slots: &[usize], grad: &[f32]) -> 
     let (pre, act) = p.activations(e, &rows);
     let dout = p.gather(slots, grad);
     let (gate_up, down) = (p.gate_up_of(e), p.down_of(e));
-    let y = product(&act, &down, [n, h, w]);
+    let y = product(&act, &down, [n, h, w], p.few);
     let dweights = y
         .chunks(h)
         .zip(dout.chunks(h))
@@ -286,6 +337,7 @@ pub(crate) fn moe_experts_backward(
         hidden,
         width,
         top_k: ids.shape()[1],
+        few: few_rows(FEW_ROWS),
     };
     let slots = slots_by_expert(&ints(&ids), base, shard);
     let results: Vec<(usize, ExpertGrad)> = (0..shard)

@@ -60,6 +60,39 @@ impl RopeTable {
         self.positions
     }
 
+    /// Cosines, then sines, of every token's rotation.
+    ///
+    /// # Shapes
+    /// `pos` `[axes, tokens]` → `[tokens, r]`.
+    ///
+    /// Source: HF `Glm4vTextRotaryEmbedding.forward`.
+    pub fn angles(&self, pos: Tensor<2, Int>) -> Tensor<2> {
+        if route(Op::Rope, &pos.device()) == Route::Twin || pos.device().is_autodiff() {
+            return self.angles_reference(pos);
+        }
+        Tensor::from_dispatch(Dispatch::rope_angles(
+            self.table.clone().into_dispatch(),
+            pos.into_dispatch(),
+            self.axis.clone().into_dispatch(),
+        ))
+    }
+
+    /// Definition of [`RopeTable::angles`] in tensor operations.
+    pub fn angles_reference(&self, pos: Tensor<2, Int>) -> Tensor<2> {
+        let [axes, tokens] = pos.dims();
+        let half = self.axis.dims()[0];
+        // For each frequency the row of its own axis.
+        let mut angles = Tensor::<2>::zeros([tokens, 2 * half], &pos.device());
+        let axis = Tensor::cat(vec![self.axis.clone(), self.axis.clone()], 0);
+        for a in 0..axes {
+            let position = pos.clone().slice(s![a..a + 1, ..]).reshape([tokens]);
+            let mine = axis.clone().equal_elem(a as i64).reshape([1, 2 * half]);
+            let rows = self.table.clone().select(0, position);
+            angles = angles.mask_where(mine.expand([tokens, 2 * half]), rows);
+        }
+        angles
+    }
+
     /// Rotation frequencies of text: `theta^(-2k/r)`, k = 0..r/2.
     ///
     /// Source: HF `Glm4vTextRotaryEmbedding`.
@@ -117,23 +150,8 @@ pub fn rope_reference(
     pairing: Pairing,
 ) -> Tensor<3> {
     let [tokens, heads, head_dim] = x.dims();
-    let [axes, _] = pos.dims();
     let half = table.axis.dims()[0];
-    // [tokens, 2 * half]: for each frequency the row of its own axis.
-    let mut angles = Tensor::<2>::zeros([tokens, 2 * half], &x.device());
-    let axis = Tensor::cat(vec![table.axis.clone(), table.axis.clone()], 0);
-    for a in 0..axes {
-        let rows = table
-            .table
-            .clone()
-            .select(0, pos.clone().slice(s![a..a + 1, ..]).reshape([tokens]));
-        let mine = axis
-            .clone()
-            .equal_elem(a as i64)
-            .reshape([1, 2 * half])
-            .expand([tokens, 2 * half]);
-        angles = angles.mask_where(mine, rows);
-    }
+    let angles = table.angles_reference(pos);
     let cos = angles
         .clone()
         .slice(s![.., 0..half])
@@ -179,6 +197,23 @@ pub(crate) mod cube {
     use burn::tensor::DType;
     use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 
+    pub(crate) fn angles(table: CubeTensor, pos: CubeTensor, axis: CubeTensor) -> CubeTensor {
+        let (table, pos, axis) = (f32_rows(table), into_contiguous(pos), into_contiguous(axis));
+        let (tokens, half) = (pos.shape()[1], axis.shape()[0]);
+        let out = empty(&table, [tokens, 2 * half], DType::F32);
+        let info = [tokens, half, table.shape()[0]].map(|v| v as u32);
+        let params = vec![("Int", wgsl_int(&pos))];
+        let grid = fold((tokens * half).div_ceil(64));
+        launch(
+            "rope_angles",
+            params,
+            grid,
+            &[&table, &pos, &axis, &out],
+            &info,
+        );
+        out
+    }
+
     pub(crate) fn rope(
         x: CubeTensor,
         table: CubeTensor,
@@ -216,6 +251,22 @@ pub(crate) mod native {
     use burn::backend::TensorMetadata;
     use burn_flex::FlexTensor;
     use rayon::prelude::*;
+
+    pub(crate) fn angles(table: FlexTensor, pos: FlexTensor, axis: FlexTensor) -> FlexTensor {
+        let table = f32_rows(table);
+        let tokens = pos.shape()[1];
+        let (pos, axis, rows) = (ints(&pos), ints(&axis), floats(&table));
+        let half = axis.len();
+        let mut out = vec![0f32; tokens * 2 * half];
+        for (token, row) in out.chunks_mut(2 * half).enumerate() {
+            for k in 0..half {
+                let at = pos[axis[k] as usize * tokens + token] as usize * 2 * half + k;
+                row[k] = rows[at];
+                row[half + k] = rows[at + half];
+            }
+        }
+        new_f32(out, [tokens, 2 * half].into())
+    }
 
     pub(crate) fn rope(
         x: FlexTensor,

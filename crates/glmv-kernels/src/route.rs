@@ -12,24 +12,31 @@ pub enum Op {
     Rope,
     PosEmbed,
     Splice,
+    Embed,
     Linear,
+    KvWrite,
     Attention,
     MoeRouter,
     MoeExperts,
+    /// The fused launches of decoding.
+    Fused,
 }
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 9] = [
+    pub const ALL: [Op; 12] = [
         Op::PosEmbed,
+        Op::Embed,
         Op::Splice,
         Op::RmsNorm,
         Op::Linear,
         Op::Rope,
+        Op::KvWrite,
         Op::Attention,
         Op::SwiGlu,
         Op::MoeRouter,
         Op::MoeExperts,
+        Op::Fused,
     ];
 
     /// Name in `GLMV_KERNELS`, in `glmv doctor` and in reports.
@@ -40,10 +47,13 @@ impl Op {
             Op::Rope => "rope",
             Op::PosEmbed => "pos_embed",
             Op::Splice => "splice",
+            Op::Embed => "embed",
             Op::Linear => "linear",
+            Op::KvWrite => "kv_write",
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",
+            Op::Fused => "fused",
         }
     }
 

@@ -3,10 +3,13 @@
 
 use crate::device::{self, Error};
 use crate::route::{Op, Route, route_with_reason};
+use crate::weight::Quantised;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use glmv_quant::Format;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+mod cache;
 mod cases;
 
 /// One op on one device.
@@ -75,10 +78,10 @@ fn message(payload: &(dyn std::any::Any + Send)) -> String {
 /// Largest difference allowed: rounding of sums of up to 300 products of numbers below one.
 fn tolerance(op: Op) -> f32 {
     match op {
-        Op::Splice => 0.0,
+        Op::Splice | Op::KvWrite | Op::Embed => 0.0,
         Op::Rope => 2e-6,
         Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter => 2e-5,
-        Op::Linear | Op::Attention | Op::MoeExperts => 1e-4,
+        Op::Linear | Op::Attention | Op::MoeExperts | Op::Fused => 1e-4,
     }
 }
 
@@ -89,10 +92,13 @@ fn measure(op: Op, inputs: &Inputs) -> Outcome {
         Op::Rope => cases::ropes(inputs),
         Op::PosEmbed => cases::pos_embeds(inputs),
         Op::Splice => cases::splices(inputs),
+        Op::Embed => cases::embeds(inputs),
         Op::Linear => cases::linears(inputs),
-        Op::Attention => cases::attentions(inputs),
+        Op::KvWrite => cache::writes(inputs),
+        Op::Attention => worst([cases::attentions(inputs), cache::attentions(inputs)]),
         Op::MoeRouter => cases::routers(inputs),
         Op::MoeExperts => cases::experts(inputs),
+        Op::Fused => cases::fused(inputs),
     }
 }
 
@@ -110,13 +116,14 @@ impl Inputs {
         }
     }
 
+    fn next(&self) -> f32 {
+        let state = self.state.get().wrapping_mul(1_664_525);
+        self.state.set(state.wrapping_add(1_013_904_223));
+        (self.state.get() >> 8) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+
     fn floats<const D: usize>(&self, dims: [usize; D]) -> Tensor<D> {
-        let next = || {
-            let state = self.state.get().wrapping_mul(1_664_525);
-            self.state.set(state.wrapping_add(1_013_904_223));
-            (self.state.get() >> 8) as f32 / (1u32 << 23) as f32 - 1.0
-        };
-        let values: Vec<f32> = (0..dims.iter().product()).map(|_| next()).collect();
+        let values: Vec<f32> = (0..dims.iter().product()).map(|_| self.next()).collect();
         Tensor::from_data(TensorData::new(values, dims), &self.device)
     }
 
@@ -127,6 +134,20 @@ impl Inputs {
             weights.cast(DType::F16)
         } else {
             weights
+        }
+    }
+
+    /// Codes of repeatable weights.
+    fn codes<const D: usize>(&self, dims: [usize; D], format: Format) -> Quantised<D> {
+        let inner = dims[D - 1];
+        let rows = dims[..D - 1].iter().product();
+        let values: Vec<f32> = (0..rows * inner).map(|_| self.next()).collect();
+        match glmv_quant::quantise(format, &values, rows, inner) {
+            Ok(packed) => {
+                let words = packed.into_words();
+                Quantised::from_words(words, dims, format, &self.device)
+            }
+            Err(error) => panic!("finite numbers in whole rows: {error}"),
         }
     }
 

@@ -1,24 +1,36 @@
 //! Where every hub tensor's values are in a loaded model, for the writer.
 
+use crate::config::{Config, Family};
 use crate::decoder::FeedForward;
 use crate::projector::rows_to_conv;
 use crate::schema::{LANGUAGE, VISUAL};
 use crate::vision::Mlp;
-use crate::{Error, Glm4v, Linear};
+use crate::{Error, Glm4v, Linear, WeightParam};
 use burn::module::Param;
 use burn::tensor::{Tensor, s};
+use glmv_kernels::Weight;
 use glmv_kernels::device::read;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Where a hub tensor's values are in the model.
 pub(crate) enum Source {
-    Vector(Tensor<1>),
-    /// Row shards of a matrix, in any stored shape of the same order.
-    Rows(Vec<Tensor<2>>),
+    /// A run of a vector.
+    Vector(Tensor<1>, Range<usize>),
+    /// A run of the rows that shards of a matrix hold together, in any stored shape of the same
+    /// order.
+    Rows(Vec<Weight<2>>, Range<usize>),
     /// The downsample matrix, whose columns must be permuted back; the value is the channels.
-    Downsample(Tensor<2>, usize),
-    /// Rows of one expert in one shard of a stack.
-    Expert(Tensor<3>, usize, std::ops::Range<usize>),
+    Downsample(Weight<2>, usize),
+    /// Rows of some experts, each in one shard of a stack, side by side or one below the other.
+    Experts(Vec<(Weight<3>, usize)>, Range<usize>, Join),
+}
+
+/// How the experts that make a shared MLP are joined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Join {
+    Rows,
+    Columns,
 }
 
 impl Source {
@@ -28,21 +40,53 @@ impl Source {
     /// If the device fails.
     pub(crate) fn values(&self) -> Result<Vec<f32>, Error> {
         Ok(match self {
-            Source::Vector(t) => read(t.clone())?,
-            Source::Rows(shards) => {
-                let parts: Result<Vec<_>, _> = shards.iter().map(|t| read(t.clone())).collect();
-                parts?.concat()
+            Source::Vector(t, range) => read(t.clone().slice(s![range.start..range.end]))?,
+            Source::Rows(shards, range) => {
+                let (mut top, mut values) = (0, Vec::new());
+                for shard in shards {
+                    let [rows, _] = shard.dims();
+                    let (start, end) = (range.start.max(top), range.end.min(top + rows));
+                    if start < end {
+                        let run = shard.clone().narrow(start - top, end - top);
+                        values.extend(read(run.dequantise())?);
+                    }
+                    top += rows;
+                }
+                values
             }
-            Source::Downsample(t, channels) => rows_to_conv(read(t.clone())?, *channels),
-            Source::Expert(t, e, rows) => {
-                read(t.clone().slice(s![*e..*e + 1, rows.start..rows.end]))?
+            Source::Downsample(t, channels) => {
+                rows_to_conv(read(t.clone().dequantise())?, *channels)
+            }
+            Source::Experts(experts, rows, join) => {
+                let each = experts.iter().map(|(t, e)| {
+                    let expert = t.clone().narrow(*e, *e + 1).dequantise();
+                    read(expert.slice(s![.., rows.start..rows.end]))
+                });
+                let each: Vec<Vec<f32>> = each.collect::<Result<_, _>>()?;
+                match join {
+                    Join::Rows => each.concat(),
+                    Join::Columns => (0..rows.len())
+                        .flat_map(|r| {
+                            each.iter().map(move |e| {
+                                &e[r * e.len() / rows.len()..][..e.len() / rows.len()]
+                            })
+                        })
+                        .flatten()
+                        .copied()
+                        .collect(),
+                }
             }
         })
     }
 }
 
-fn rows(linear: &Linear) -> Source {
-    Source::Rows(linear.weight.iter().map(Param::val).collect())
+fn shards(linear: &Linear) -> Vec<Weight<2>> {
+    linear.weight.iter().map(WeightParam::val).collect()
+}
+
+fn all(shards: Vec<Weight<2>>) -> Source {
+    let rows = shards.iter().map(|t| t.dims()[0]).sum();
+    Source::Rows(shards, 0..rows)
 }
 
 /// Every hub tensor of `model` by name.
@@ -57,14 +101,31 @@ struct Sources(BTreeMap<String, Source>);
 
 impl Sources {
     fn vector(&mut self, name: String, t: &Param<Tensor<1>>) {
-        self.0.insert(name, Source::Vector(t.val()));
+        let (t, len) = (t.val(), t.dims()[0]);
+        self.0.insert(name, Source::Vector(t, 0..len));
     }
 
     fn linear(&mut self, prefix: String, linear: &Linear) {
         if let Some(bias) = &linear.bias {
             self.vector(format!("{prefix}.bias"), bias);
         }
-        self.0.insert(format!("{prefix}.weight"), rows(linear));
+        self.0
+            .insert(format!("{prefix}.weight"), all(shards(linear)));
+    }
+
+    /// The parts (name, rows) that `linear` joins.
+    fn joined(&mut self, prefix: &str, linear: &Linear, parts: &[(&str, usize)]) {
+        let mut top = 0;
+        for (part, rows) in parts {
+            let range = top..top + rows;
+            top += rows;
+            if let Some(bias) = &linear.bias {
+                let source = Source::Vector(bias.val(), range.clone());
+                self.0.insert(format!("{prefix}.{part}.bias"), source);
+            }
+            let source = Source::Rows(shards(linear), range);
+            self.0.insert(format!("{prefix}.{part}.weight"), source);
+        }
     }
 
     fn mlp(&mut self, prefix: &str, mlp: &Mlp) {
@@ -77,7 +138,7 @@ impl Sources {
         let (v, p) = (&model.visual, &model.projector);
         let name = |rest: &str| format!("{VISUAL}.{rest}");
         self.linear(name("patch_embed.proj"), &v.patch_embed);
-        let table = Source::Rows(vec![v.position_embedding.val()]);
+        let table = all(vec![v.position_embedding.val().into()]);
         self.0
             .insert(name("embeddings.position_embedding.weight"), table);
         self.vector(name("post_conv_layernorm.weight"), &v.post_conv_layernorm);
@@ -108,7 +169,7 @@ impl Sources {
     }
 
     fn text(&mut self, model: &Glm4v) {
-        let table = Source::Rows(model.embed_tokens.iter().map(Param::val).collect());
+        let table = all(model.embed_tokens.iter().map(WeightParam::val).collect());
         self.0
             .insert(format!("{LANGUAGE}.embed_tokens.weight"), table);
         if let Some(head) = &model.lm_head {
@@ -137,48 +198,67 @@ impl Sources {
                 }
             }
             let attn = &layer.self_attn;
-            self.linear(name("self_attn.q_proj"), &attn.q_proj);
-            self.linear(name("self_attn.k_proj"), &attn.k_proj);
-            self.linear(name("self_attn.v_proj"), &attn.v_proj);
+            let text = &model.config().text;
+            let kv = text.num_kv_heads * text.head_dim;
+            let parts = [
+                ("q_proj", text.num_heads * text.head_dim),
+                ("k_proj", kv),
+                ("v_proj", kv),
+            ];
+            self.joined(&name("self_attn"), &attn.qkv_proj, &parts);
             self.linear(name("self_attn.o_proj"), &attn.o_proj);
-            self.feed_forward(&name("mlp"), &layer.mlp);
+            self.feed_forward(model.config(), &name("mlp"), &layer.mlp);
         }
     }
 
-    fn feed_forward(&mut self, prefix: &str, mlp: &FeedForward) {
+    fn feed_forward(&mut self, config: &Config, prefix: &str, mlp: &FeedForward) {
         match mlp {
-            FeedForward::Fused(mlp) => {
-                self.linear(format!("{prefix}.gate_up_proj"), &mlp.gate_up_proj);
+            FeedForward::Dense(mlp) => {
+                if config.family == Family::Glm4v {
+                    self.linear(format!("{prefix}.gate_up_proj"), &mlp.gate_up_proj);
+                } else {
+                    let width = config.text.intermediate_size;
+                    let parts = [("gate_proj", width), ("up_proj", width)];
+                    self.joined(prefix, &mlp.gate_up_proj, &parts);
+                }
                 self.linear(format!("{prefix}.down_proj"), &mlp.down_proj);
             }
-            FeedForward::Plain(mlp) => self.mlp(prefix, mlp),
             FeedForward::Experts(moe) => {
-                let gate = Source::Rows(vec![moe.gate.val()]);
+                let gate = all(vec![moe.gate.val().into()]);
                 self.0.insert(format!("{prefix}.gate.weight"), gate);
                 let bias = format!("{prefix}.gate.e_score_correction_bias");
                 self.vector(bias, &moe.e_score_correction_bias);
-                if let Some(shared) = &moe.shared_experts {
-                    self.mlp(&format!("{prefix}.shared_experts"), shared);
-                }
-                self.experts(prefix, &moe.gate_up_proj, &["gate_proj", "up_proj"]);
-                self.experts(prefix, &moe.down_proj, &["down_proj"]);
+                let routed = moe.gate.dims()[0];
+                self.experts(prefix, &moe.gate_up_proj, routed, &["gate_proj", "up_proj"]);
+                self.experts(prefix, &moe.down_proj, routed, &["down_proj"]);
             }
         }
     }
 
-    fn experts(&mut self, prefix: &str, stack: &[Param<Tensor<3>>], parts: &[&str]) {
-        let mut index = 0;
-        for shard in stack {
+    fn experts(&mut self, prefix: &str, stack: &[WeightParam<3>], routed: usize, parts: &[&str]) {
+        let places = stack.iter().flat_map(|shard| {
             let shard = shard.val();
-            let [experts, rows, _] = shard.dims();
-            let each = rows / parts.len();
-            for e in 0..experts {
-                for (p, part) in parts.iter().enumerate() {
-                    let name = format!("{prefix}.experts.{index}.{part}.weight");
-                    let source = Source::Expert(shard.clone(), e, p * each..(p + 1) * each);
-                    self.0.insert(name, source);
-                }
-                index += 1;
+            (0..shard.dims()[0]).map(move |e| (shard.clone(), e))
+        });
+        let places: Vec<(Weight<3>, usize)> = places.collect();
+        let rows = places.first().map_or(0, |(shard, _)| shard.dims()[1]);
+        let each = rows / parts.len();
+        let (routed, shared) = places.split_at(routed);
+        for (p, part) in parts.iter().enumerate() {
+            let range = p * each..(p + 1) * each;
+            for (e, place) in routed.iter().enumerate() {
+                let source = Source::Experts(vec![place.clone()], range.clone(), Join::Rows);
+                self.0
+                    .insert(format!("{prefix}.experts.{e}.{part}.weight"), source);
+            }
+            if !shared.is_empty() {
+                let join = match *part {
+                    "down_proj" => Join::Columns,
+                    _ => Join::Rows,
+                };
+                let source = Source::Experts(shared.to_vec(), range, join);
+                self.0
+                    .insert(format!("{prefix}.shared_experts.{part}.weight"), source);
             }
         }
     }

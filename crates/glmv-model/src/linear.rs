@@ -1,16 +1,17 @@
 //! A linear layer whose weight may lie in several row shards, because one buffer of the device is
 //! too small for it.
 
-use crate::{Error, loader::Loader};
+use crate::piece::Piece;
+use crate::{Error, WeightParam, loader::Loader};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, s};
-use glmv_kernels::linear;
+use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
 
 /// `x · Wᵀ + b` with W in the hub's `[out, in]` layout.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// Row shards `[out_i, in]`.
-    pub weight: Vec<Param<Tensor<2>>>,
+    pub weight: Vec<WeightParam<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -29,6 +30,32 @@ impl Linear {
         let weight = loader.matrix(&format!("{prefix}.weight"), [out, inner])?;
         let bias = match bias {
             true => Some(loader.f32(&format!("{prefix}.bias"), [out])?),
+            false => None,
+        };
+        Ok(Linear { weight, bias })
+    }
+
+    /// Loads `{prefix}.{name}.weight` `[rows, inner]` and, if `bias`, `{prefix}.{name}.bias` for each
+    /// (name, rows), joined one below the other.
+    ///
+    /// # Errors
+    /// As [`Loader::matrix`].
+    pub fn load_joined(
+        loader: &Loader<'_>,
+        prefix: &str,
+        parts: &[(&str, usize)],
+        inner: usize,
+        bias: bool,
+    ) -> Result<Self, Error> {
+        let name = |part: &str, rest: &str| format!("{prefix}.{part}.{rest}");
+        let pieces: Vec<Piece> = parts
+            .iter()
+            .map(|(part, rows)| Piece::whole(name(part, "weight"), [*rows, inner]))
+            .collect();
+        let weight = loader.joined(&pieces)?;
+        let biases: Vec<_> = parts.iter().map(|(p, n)| (name(p, "bias"), *n)).collect();
+        let bias = match bias {
+            true => Some(loader.f32_joined(&biases)?),
             false => None,
         };
         Ok(Linear { weight, bias })
@@ -53,6 +80,41 @@ impl Linear {
         Tensor::cat(parts.collect(), D - 1)
     }
 
+    /// `after(norm(x) · Wᵀ + b)`, in one launch where [`fused_linear`] has one.
+    ///
+    /// # Shapes
+    /// `x` `[rows, in]` → `[rows, out]`, half as wide for SwiGLU.
+    pub fn fused(&self, x: Tensor<2>, norm: Option<Norm>, after: After) -> Tensor<2> {
+        let after = match (after, &self.bias) {
+            (After::Nothing, Some(bias)) => After::Bias(bias.val()),
+            (after, _) => after,
+        };
+        let whole = self.bias.is_none() || matches!(after, After::Bias(_));
+        if let [weight] = self.weight.as_slice()
+            && whole
+        {
+            return fused_linear(x, norm, weight.val(), after);
+        }
+        let x = match norm {
+            Some(norm) => rms_norm(x, norm.weight, norm.eps),
+            None => x,
+        };
+        let y = self.forward(x);
+        match after {
+            After::Nothing | After::Bias(_) => y,
+            After::Residual(residual) => residual + y,
+            After::SwiGlu => swiglu(y),
+        }
+    }
+
+    /// The weight and bias, if the weight lies in one shard.
+    pub fn whole(&self) -> Option<(Weight<2>, Option<Tensor<1>>)> {
+        match self.weight.as_slice() {
+            [weight] => Some((weight.val().into(), self.bias.as_ref().map(Param::val))),
+            _ => None,
+        }
+    }
+
     /// Rows `range` of an unsharded weight applied to `x`; the shards of a sharded one are run
     /// whole and sliced.
     ///
@@ -60,8 +122,10 @@ impl Linear {
     /// `x` `[tokens, in]` → `[tokens, range.len()]`.
     pub fn forward_rows(&self, x: Tensor<2>, range: std::ops::Range<usize>) -> Tensor<2> {
         match self.weight.as_slice() {
-            [weight] if self.bias.is_none() => {
-                linear(x, weight.val().slice(s![range.start..range.end]), None)
+            [weight] => {
+                let rows = s![range.start..range.end];
+                let bias = self.bias.as_ref().map(|b| b.val().slice(rows));
+                linear(x, weight.val().narrow(range.start, range.end), bias)
             }
             _ => self.forward(x).slice(s![.., range.start..range.end]),
         }

@@ -21,6 +21,11 @@ impl Probe {
         }
     }
 
+    /// True if results are kept.
+    pub fn is_on(&self) -> bool {
+        self.taps.is_some()
+    }
+
     /// Keeps `value` under `name` if the probe is on.
     pub fn record(&mut self, name: impl FnOnce() -> String, value: &Tensor<2>) {
         if let Some(taps) = &mut self.taps {

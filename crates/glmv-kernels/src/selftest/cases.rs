@@ -2,6 +2,8 @@
 
 use super::{Inputs, Outcome, difference, worst};
 use crate::*;
+use burn::tensor::Tensor;
+use glmv_quant::Format;
 
 pub(super) fn rms_norms(inputs: &Inputs) -> Outcome {
     const EPS: f32 = 1e-5;
@@ -73,13 +75,45 @@ pub(super) fn splices(inputs: &Inputs) -> Outcome {
     }))
 }
 
+/// How a weight is stored.
+const STORES: [Store; 4] = [
+    Store::Float { half: false },
+    Store::Float { half: true },
+    Store::Codes(Format::Q8),
+    Store::Codes(Format::Q4),
+];
+
+#[derive(Clone, Copy)]
+enum Store {
+    Float { half: bool },
+    Codes(Format),
+}
+
+fn weight<const D: usize>(inputs: &Inputs, dims: [usize; D], store: Store) -> Weight<D> {
+    match store {
+        Store::Float { half } => inputs.weights(dims, half).into(),
+        Store::Codes(format) => inputs.codes(dims, format).into(),
+    }
+}
+
+pub(super) fn embeds(inputs: &Inputs) -> Outcome {
+    worst(STORES.map(|store| {
+        let table = weight(inputs, [9, 72], store);
+        let ids = inputs.ints([7], |i| i * 5 % 13);
+        difference(
+            embed(table.clone(), ids.clone(), 2),
+            embed_reference(table, ids, 2),
+        )
+    }))
+}
+
 pub(super) fn linears(inputs: &Inputs) -> Outcome {
-    // One and three rows: mat-vec; nine and seventy: tiles.
-    let sizes = [(1, 64), (3, 13), (9, 100), (70, 64)];
-    let cases = sizes.iter().flat_map(|s| [(s, false), (s, true)]);
-    worst(cases.map(|(&(rows, k), half)| {
-        let (x, w) = (inputs.floats([rows, k]), inputs.weights([37, k], half));
-        let bias = half.then(|| inputs.floats([37]));
+    // One to nine rows: a weight read once for several; seventy: tiles.
+    let sizes = [(1, 64), (3, 13), (9, 104), (70, 64)];
+    let cases = sizes.iter().flat_map(|s| STORES.map(|store| (s, store)));
+    worst(cases.map(|(&(rows, k), store)| {
+        let (x, w) = (inputs.floats([rows, k]), weight(inputs, [37, k], store));
+        let bias = (rows != 3).then(|| inputs.floats([37]));
         difference(
             linear(x.clone(), w.clone(), bias.clone()),
             linear_reference(x, w, bias),
@@ -116,6 +150,7 @@ pub(super) fn routers(inputs: &Inputs) -> Outcome {
             topk_group,
             normalise: true,
             scale: 1.0,
+            shared: n_group / 4,
         };
         let (logits, bias) = (inputs.floats([5, 128]) * 4.0, inputs.floats([128]));
         let (got_ids, got) = moe_router(logits.clone(), bias.clone(), config);
@@ -135,13 +170,13 @@ pub(super) fn experts(inputs: &Inputs) -> Outcome {
         (80, 32, 16, 2),
         (80, 13, 7, 0),
     ];
-    let cases = sizes.iter().flat_map(|s| [(s, false), (s, true)]);
-    worst(cases.map(|(&(tokens, hidden, width, base), half)| {
+    let cases = sizes.iter().flat_map(|s| STORES.map(|store| (s, store)));
+    worst(cases.map(|(&(tokens, hidden, width, base), store)| {
         let x = inputs.floats([tokens, hidden]);
         let ids = inputs.ints([tokens, 2], |i| (i / 2 * 3 + i % 2 * 5) % 8);
         let weights = inputs.floats([tokens, 2]);
-        let gate_up = inputs.weights([6, 2 * width, hidden], half);
-        let down = inputs.weights([6, hidden, width], half);
+        let gate_up = weight(inputs, [6, 2 * width, hidden], store);
+        let down = weight(inputs, [6, hidden, width], store);
         difference(
             moe_experts(
                 x.clone(),
@@ -154,4 +189,84 @@ pub(super) fn experts(inputs: &Inputs) -> Outcome {
             moe_experts_reference(x, ids, weights, gate_up, down, base),
         )
     }))
+}
+
+pub(super) fn fused(inputs: &Inputs) -> Outcome {
+    let sizes = [(1, false), (1, true), (3, false), (6, true)];
+    worst(sizes.map(|(rows, half)| {
+        let x = inputs.floats([rows, 64]);
+        let norm = || Norm {
+            weight: inputs.floats([64]),
+            eps: 1e-5,
+        };
+        let product = |norm: Option<Norm>, n: usize, after: After| {
+            let weight = inputs.weights([n, 64], half);
+            difference(
+                fused_linear(x.clone(), norm.clone(), weight.clone(), after.clone()),
+                fused_linear_reference(x.clone(), norm, weight, after),
+            )
+        };
+        let experts = || {
+            let ids = inputs.ints([rows, 3], |i| (i / 3 * 2 + i % 3 * 3) % 8);
+            let weights = inputs.floats([rows, 3]);
+            let gate_up = inputs.weights([8, 32, 64], half);
+            let down = inputs.weights([8, 64, 16], half);
+            let (norm, shards) = (norm(), [(gate_up.into(), down.into())]);
+            let (x, i, w) = (x.clone(), ids.clone(), weights.clone());
+            difference(
+                fused_experts(x.clone(), norm.clone(), ids, weights, &shards),
+                fused_experts_reference(x, norm, i, w, &shards),
+            )
+        };
+        worst([
+            product(Some(norm()), 38, After::Nothing),
+            product(None, 40, After::Bias(inputs.floats([40]))),
+            product(None, 36, After::Residual(inputs.floats([rows, 36]))),
+            product(Some(norm()), 36, After::SwiGlu),
+            experts(),
+            queries(inputs, x.clone(), norm(), half),
+        ])
+    }))
+}
+
+fn queries(inputs: &Inputs, x: Tensor<2>, norm: Norm, half: bool) -> Outcome {
+    let heads = Heads {
+        queries: 4,
+        keys: 2,
+        dim: 16,
+    };
+    let tokens = x.dims()[0];
+    let weight = Weight::from(inputs.weights([heads.rows(), 64], half));
+    let bias = Some(inputs.floats([heads.rows()]));
+    let table = RopeTable::new(&[1.0, 0.3, 0.1, 0.02], &[0, 1, 2, 0], 32, &inputs.device);
+    let positions = inputs.ints([3, tokens], |i| (5 * i + 3) % 31);
+    let slots = inputs.ints([1, tokens], |i| 7 - i).reshape([tokens]);
+    let pairing = if half {
+        Pairing::Interleaved
+    } else {
+        Pairing::HalfSplit
+    };
+    let want = fused_qkv_reference(
+        x.clone(),
+        norm.clone(),
+        (weight.clone(), bias.clone()),
+        heads,
+        (&table, positions.clone(), pairing),
+    );
+    if !qkv_is_fused(&x, &weight, heads, &table) {
+        // The CPU device runs the parts, which have checks of their own.
+        return difference(want.0.clone(), want.0);
+    }
+    let cache = CacheRows {
+        keys: inputs.floats([8, 2, 16]),
+        values: inputs.floats([8, 2, 16]),
+        slots: slots.clone(),
+    };
+    let angles = table.angles(positions);
+    let (q, keys, values) = fused_qkv(x, norm, (weight, bias), heads, (angles, pairing), cache);
+    worst([
+        difference(q, want.0),
+        difference(keys.select(0, slots.clone()), want.1),
+        difference(values.select(0, slots), want.2),
+    ])
 }

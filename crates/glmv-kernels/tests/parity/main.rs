@@ -6,10 +6,14 @@
 
 mod attention;
 mod backward;
+mod fused;
 mod gather;
+mod invariance;
 mod linear;
 mod moe;
+mod paged;
 mod properties;
+mod quantised;
 mod rope;
 mod router;
 mod routing;

@@ -29,6 +29,7 @@ fn config([top_k, n_group, topk_group]: [usize; 3], normalise: bool) -> RouterCo
         topk_group,
         normalise,
         scale: if normalise { 1.0 } else { 2.5 },
+        shared: if normalise { top_k % 3 } else { 0 },
     }
 }
 
@@ -65,7 +66,7 @@ fn moe_router_matches_its_twin() {
 
 #[test]
 fn moe_router_beyond_the_kernels_sizes_takes_the_twin() {
-    for (experts, top_k) in [(1500, 8), (64, 40)] {
+    for (experts, top_k) in [(1500, 8), (64, 40), (64, 31)] {
         let config = config([top_k, 1, 1], true);
         check(Op::MoeRouter, "large", View::Rows, TOLERANCE, |s, p| {
             route(s, p, 3, experts, config)
@@ -92,13 +93,12 @@ fn equal_scores_choose_the_lower_expert() {
         let (ids, weights) = moe_router(logits, bias, config([4, 1, 1], true));
         assert_eq!(
             device::read_int(ids).expect("ids"),
-            [0, 1, 2, 3].repeat(3),
+            [0, 1, 2, 3, 16].repeat(3),
             "{label}"
         );
-        assert!(
-            read(weights).iter().all(|w| (w - 0.25).abs() < 1e-6),
-            "{label}"
-        );
+        let want = [0.25, 0.25, 0.25, 0.25, 1.0].repeat(3);
+        let close = |(got, want): (&f32, &f32)| (got - want).abs() < 1e-6;
+        assert!(read(weights).iter().zip(&want).all(close), "{label}");
     }
     finish(Op::MoeRouter);
 }

@@ -3,21 +3,22 @@
 
 mod attention;
 mod kv_cache;
+mod kv_pool;
 mod moe;
 
 pub use attention::Attention;
 pub use kv_cache::KvCache;
+pub use kv_pool::{BlockId, KvPool, PoolConfig};
 pub use moe::Moe;
 
 use crate::config::{Config, Family, TextConfig};
 use crate::schema::LANGUAGE;
-use crate::vision::Mlp;
 use crate::{Error, Linear, Loader, Probe};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
-use glmv_kernels::{Pairing, RopeTable, add_rms_norm, rms_norm, rms_norm_add, swiglu};
+use glmv_kernels::{After, Norm, Pairing, RopeTable, rms_norm, rms_norm_add};
 
-/// HF `Glm4vTextMLP`: gate and up fused in one matrix.
+/// HF `Glm4vTextMLP`, and `Glm4vMoeTextMLP` with gate and up joined.
 #[derive(Module, Debug)]
 pub struct FusedMlp {
     /// `[2 * intermediate, hidden]`, gate rows first.
@@ -32,10 +33,8 @@ pub struct FusedMlp {
 )]
 #[derive(Module, Debug)]
 pub enum FeedForward {
-    /// GLM-4.1V.
-    Fused(FusedMlp),
-    /// First layers of GLM-4.5V.
-    Plain(Mlp),
+    /// GLM-4.1V, and the first layers of GLM-4.5V.
+    Dense(FusedMlp),
     /// GLM-4.5V.
     Experts(Moe),
 }
@@ -70,7 +69,18 @@ pub(crate) struct Context<'a> {
     pub positions: Tensor<2, Int>,
     /// `[batch * seq, 2]`, in key rows of the cache.
     pub range: Tensor<2, Int>,
+    /// Rotation of every token, where the fused launch of decoding may take it.
+    pub angles: Option<Tensor<2>>,
     pub pairing: Pairing,
+    pub paging: Option<Paging>,
+}
+
+/// Where a pass writes and reads its keys and values, for all layers.
+pub(crate) struct Paging {
+    /// `[batch * seq]`, rows of the pool.
+    pub slots: Tensor<1, Int>,
+    /// `[batch, max_blocks]`.
+    pub table: Tensor<2, Int>,
 }
 
 impl Decoder {
@@ -97,27 +107,51 @@ impl Decoder {
     ///
     /// # Shapes
     /// `x` `[batch * seq, hidden]` → `[batch * seq, hidden]`, f32.
+    ///
+    /// # Errors
+    /// A failed read of activations, where experts lie on the host.
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
         context: &Context<'_>,
-        mut cache: Option<&mut KvCache>,
+        mut pool: Option<&mut KvPool>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, Error> {
         let mut x = x;
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(
                 x,
                 &self.config,
                 context,
-                cache.as_deref_mut().map(|c| (c, i)),
+                pool.as_deref_mut().map(|pool| (pool, i)),
                 probe,
-            );
+            )?;
             probe.record(|| format!("hidden_after_layer_{i}"), &x);
         }
         let x = rms_norm(x, self.norm.val(), self.config.rms_norm_eps);
         probe.record(|| "final_norm".into(), &x);
-        x
+        Ok(x)
+    }
+}
+
+impl FusedMlp {
+    fn load(loader: &Loader<'_>, config: &Config, prefix: &str) -> Result<Self, Error> {
+        let (h, width) = (config.text.hidden_size, config.text.intermediate_size);
+        let gate_up_proj = match config.family {
+            Family::Glm4v => {
+                let name = format!("{prefix}.gate_up_proj");
+                Linear::load(loader, &name, [2 * width, h], false)?
+            }
+            Family::Glm4vMoe => {
+                let parts = [("gate_proj", width), ("up_proj", width)];
+                Linear::load_joined(loader, prefix, &parts, h, false)?
+            }
+        };
+        let down = format!("{prefix}.down_proj");
+        Ok(FusedMlp {
+            gate_up_proj,
+            down_proj: Linear::load(loader, &down, [h, width], false)?,
+        })
     }
 }
 
@@ -131,24 +165,10 @@ impl Layer {
             Family::Glm4vMoe => Ok(None),
         };
         let mlp = match &t.moe {
-            None => FeedForward::Fused(FusedMlp {
-                gate_up_proj: Linear::load(
-                    loader,
-                    &name("mlp.gate_up_proj"),
-                    [2 * t.intermediate_size, h],
-                    false,
-                )?,
-                down_proj: Linear::load(
-                    loader,
-                    &name("mlp.down_proj"),
-                    [h, t.intermediate_size],
-                    false,
-                )?,
-            }),
-            Some(moe) if index < moe.first_k_dense_replace => {
-                FeedForward::Plain(Mlp::load(loader, &name("mlp"), h, t.intermediate_size)?)
+            Some(moe) if index >= moe.first_k_dense_replace => {
+                FeedForward::Experts(Moe::load(loader, index, moe, h, &name("mlp"))?)
             }
-            Some(moe) => FeedForward::Experts(Moe::load(loader, moe, h, &name("mlp"))?),
+            _ => FeedForward::Dense(FusedMlp::load(loader, config, &name("mlp"))?),
         };
         Ok(Layer {
             input_layernorm: loader.f32(&name("input_layernorm.weight"), [h])?,
@@ -165,26 +185,34 @@ impl Layer {
         x: Tensor<2>,
         config: &TextConfig,
         context: &Context<'_>,
-        cache: Option<(&mut KvCache, usize)>,
+        pool: Option<(&mut KvPool, usize)>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
-        let eps = config.rms_norm_eps;
-        let normed = rms_norm(x.clone(), self.input_layernorm.val(), eps);
-        let attended = self.self_attn.forward(normed, config, context, cache);
-        let norm = self.post_attention_layernorm.val();
-        let (x, normed) = match &self.post_self_attn_layernorm {
-            Some(post) => {
-                let x = rms_norm_add(x, attended, post.val(), eps);
-                (x.clone(), rms_norm(x, norm, eps))
-            }
-            None => add_rms_norm(x, attended, norm, eps),
+    ) -> Result<Tensor<2>, Error> {
+        let norm = |weight: &Param<Tensor<1>>| Norm {
+            weight: weight.val(),
+            eps: config.rms_norm_eps,
         };
-        probe.record(|| "feed_forward_input".into(), &normed);
-        let y = self.mlp.forward(normed, probe);
-        match &self.post_mlp_layernorm {
-            Some(post) => rms_norm_add(x, y, post.val(), eps),
-            None => x + y,
+        let attended = self.self_attn.forward(
+            x.clone(),
+            norm(&self.input_layernorm),
+            config,
+            context,
+            pool,
+        );
+        let x = match &self.post_self_attn_layernorm {
+            Some(post) => {
+                let y = self.self_attn.o_proj.fused(attended, None, After::Nothing);
+                rms_norm_add(x, y, post.val(), config.rms_norm_eps)
+            }
+            None => (self.self_attn.o_proj).fused(attended, None, After::Residual(x)),
+        };
+        let before = norm(&self.post_attention_layernorm);
+        if probe.is_on() {
+            let normed = rms_norm(x.clone(), before.weight.clone(), before.eps);
+            probe.record(|| "feed_forward_input".into(), &normed);
         }
+        let after = self.post_mlp_layernorm.as_ref().map(norm);
+        self.mlp.forward(x, before, after, probe)
     }
 }
 
@@ -193,15 +221,33 @@ impl FeedForward {
     pub fn experts(&self) -> Option<&Moe> {
         match self {
             FeedForward::Experts(moe) => Some(moe),
-            FeedForward::Fused(_) | FeedForward::Plain(_) => None,
+            FeedForward::Dense(_) => None,
         }
     }
 
-    fn forward(&self, x: Tensor<2>, probe: &mut Probe) -> Tensor<2> {
-        match self {
-            FeedForward::Fused(mlp) => mlp.down_proj.forward(swiglu(mlp.gate_up_proj.forward(x))),
-            FeedForward::Plain(mlp) => mlp.forward(x),
-            FeedForward::Experts(moe) => moe.forward(x, probe),
-        }
+    /// `x + mlp(before(x))`, or `x + after(mlp(before(x)))`.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        before: Norm,
+        after: Option<Norm>,
+        probe: &mut Probe,
+    ) -> Result<Tensor<2>, Error> {
+        Ok(match (self, after) {
+            (FeedForward::Dense(mlp), after) => {
+                let act = mlp
+                    .gate_up_proj
+                    .fused(x.clone(), Some(before), After::SwiGlu);
+                match after {
+                    Some(after) => {
+                        let y = mlp.down_proj.fused(act, None, After::Nothing);
+                        rms_norm_add(x, y, after.weight, after.eps)
+                    }
+                    None => mlp.down_proj.fused(act, None, After::Residual(x)),
+                }
+            }
+            // No published family norms the output of its experts.
+            (FeedForward::Experts(moe), _) => moe.forward(x, before, probe)?,
+        })
     }
 }

@@ -1,24 +1,29 @@
-//! Mixture-of-experts feed-forward: router in f32, routed experts, one shared MLP.
+//! Mixture-of-experts feed-forward: router in f32 and the experts, of which the last are the shared
+//! ones that every token takes with weight 1.
 
 use crate::config::MoeConfig;
-use crate::vision::Mlp;
-use crate::{Error, Loader, Probe};
+use crate::piece::Piece;
+use crate::{Error, Loader, Probe, WeightParam};
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor};
-use glmv_kernels::{RouterConfig, linear, moe_experts, moe_router};
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
+use glmv_kernels::device::{Kind, kind, read, read_int};
+use glmv_kernels::{
+    After, Norm, RouterConfig, Shard, fused_experts, fused_linear, moe_experts, moe_router,
+    rms_norm,
+};
 
-/// HF `Glm4vMoeTextMoE`.
+/// HF `Glm4vMoeTextMoE`. The shared MLP, `num_shared_experts` times as wide as an expert, is held as
+/// that many experts behind the routed ones: a sum over columns is a sum over experts.
 #[derive(Module, Debug)]
 pub struct Moe {
-    /// Router weight `[experts, hidden]`, always f32.
+    /// Router weight `[routed experts, hidden]`, always f32.
     pub gate: Param<Tensor<2>>,
-    /// `[experts]`, f32, not trained.
+    /// `[routed experts]`, f32, not trained.
     pub e_score_correction_bias: Param<Tensor<1>>,
     /// Shards `[experts_i, 2 * width, hidden]`, gate rows first.
-    pub gate_up_proj: Vec<Param<Tensor<3>>>,
+    pub gate_up_proj: Vec<WeightParam<3>>,
     /// Shards `[experts_i, hidden, width]`.
-    pub down_proj: Vec<Param<Tensor<3>>>,
-    pub shared_experts: Option<Mlp>,
+    pub down_proj: Vec<WeightParam<3>>,
     #[module(skip)]
     router: Routing,
 }
@@ -27,68 +32,131 @@ pub struct Moe {
 #[derive(Clone, Copy, Debug)]
 struct Routing(RouterConfig);
 
+/// Names and rectangles of one layer's experts in a checkpoint.
+struct Stored<'a> {
+    loader: &'a Loader<'a>,
+    prefix: &'a str,
+    hidden: usize,
+    width: usize,
+    routed: usize,
+    shared: usize,
+}
+
+impl Stored<'_> {
+    fn name(&self, rest: &str) -> String {
+        format!("{}.{rest}", self.prefix)
+    }
+
+    fn gate_up(&self, e: usize) -> Vec<Piece> {
+        let (h, w) = (self.hidden, self.width);
+        let both = |prefix: String, shape: [usize; 2], rows: std::ops::Range<usize>| {
+            ["gate_proj", "up_proj"]
+                .map(|p| Piece::whole(format!("{prefix}.{p}.weight"), shape).rows(rows.clone()))
+                .to_vec()
+        };
+        let fused = self.name("experts.gate_up_proj");
+        if let Some(c) = e.checked_sub(self.routed) {
+            let prefix = self.name("shared_experts");
+            both(prefix, [self.shared * w, h], c * w..(c + 1) * w)
+        } else if self.loader.contains(&fused) {
+            vec![self.of_fused(fused, e, [2 * w, h])]
+        } else {
+            both(self.name(&format!("experts.{e}")), [w, h], 0..w)
+        }
+    }
+
+    fn down(&self, e: usize) -> Vec<Piece> {
+        let (h, w) = (self.hidden, self.width);
+        let fused = self.name("experts.down_proj");
+        vec![if let Some(c) = e.checked_sub(self.routed) {
+            let name = self.name("shared_experts.down_proj.weight");
+            Piece::whole(name, [h, self.shared * w]).cols(c * w..(c + 1) * w)
+        } else if self.loader.contains(&fused) {
+            self.of_fused(fused, e, [h, w])
+        } else {
+            let name = self.name(&format!("experts.{e}.down_proj.weight"));
+            Piece::whole(name, [h, w])
+        }]
+    }
+
+    fn of_fused(&self, name: String, e: usize, [rows, cols]: [usize; 2]) -> Piece {
+        Piece {
+            name,
+            shape: vec![self.routed, rows, cols],
+            rows: e * rows..(e + 1) * rows,
+            cols: 0..cols,
+        }
+    }
+}
+
 impl Moe {
     pub(super) fn load(
         loader: &Loader<'_>,
+        layer: usize,
         config: &MoeConfig,
         hidden: usize,
         prefix: &str,
     ) -> Result<Self, Error> {
-        let (experts, width) = (config.num_experts, config.expert_width);
-        let name = |rest: &str| format!("{prefix}.{rest}");
-        let widest = 2 * width * hidden;
-        let gate_up = |e: usize| {
-            vec![
-                name(&format!("experts.{e}.gate_proj.weight")),
-                name(&format!("experts.{e}.up_proj.weight")),
-            ]
+        let (routed, width) = (config.num_experts, config.expert_width);
+        let shared = config.num_shared_experts;
+        let stored = Stored {
+            loader,
+            prefix,
+            hidden,
+            width,
+            routed,
+            shared,
         };
-        let down = |e: usize| vec![name(&format!("experts.{e}.down_proj.weight"))];
-        let fused = name("experts.gate_up_proj");
-        let gate_up_proj = loader.stack(&fused, &gate_up, [experts, 2 * width, hidden], widest)?;
-        let fused = name("experts.down_proj");
-        let down_proj = loader.stack(&fused, &down, [experts, hidden, width], widest)?;
-        let bias = loader.f32(&name("gate.e_score_correction_bias"), [experts])?;
-        let shared = width * config.num_shared_experts;
-        let shared_experts = match shared {
-            0 => None,
-            _ => Some(Mlp::load(loader, &name("shared_experts"), hidden, shared)?),
+        let experts = routed + shared;
+        let widest = [[2 * width, hidden], [hidden, width]];
+        let stack = |part: &str, pieces: &dyn Fn(usize) -> Vec<Piece>, rows, cols| {
+            let loader = loader.of_experts(layer);
+            loader.stack(&stored.name(part), pieces, [experts, rows, cols], &widest)
         };
+        let gate_up = |e: usize| stored.gate_up(e);
+        let gate_up_proj = stack("experts.gate_up_proj", &gate_up, 2 * width, hidden)?;
+        let down_proj = stack("experts.down_proj", &|e| stored.down(e), hidden, width)?;
+        let bias = loader.f32(&stored.name("gate.e_score_correction_bias"), [routed])?;
         let router = RouterConfig {
             top_k: config.top_k,
             n_group: config.n_group,
             topk_group: config.topk_group,
             normalise: config.norm_topk_prob,
             scale: config.routed_scaling_factor,
+            shared,
         };
         Ok(Moe {
-            gate: loader.f32(&name("gate.weight"), [experts, hidden])?,
+            gate: loader.f32(&stored.name("gate.weight"), [routed, hidden])?,
             e_score_correction_bias: bias.set_require_grad(false),
             gate_up_proj,
             down_proj,
-            shared_experts,
             router: Routing(router),
         })
     }
 
-    /// Chosen experts and their weights.
+    /// How the router chooses.
+    pub fn router(&self) -> RouterConfig {
+        self.router.0
+    }
+
+    /// Chosen experts and their weights, then the shared experts with weight 1; the norm, if there is
+    /// one, is that of the input.
     ///
     /// # Shapes
-    /// `x` `[tokens, hidden]` → ids, weights `[tokens, top_k]`.
-    pub fn route(&self, x: Tensor<2>) -> (Tensor<2, Int>, Tensor<2>) {
-        let logits = linear(x, self.gate.val(), None);
+    /// `x` `[tokens, hidden]` → ids, weights `[tokens, top_k + shared]`.
+    pub fn route(&self, x: Tensor<2>, norm: Option<Norm>) -> (Tensor<2, Int>, Tensor<2>) {
+        let logits = fused_linear(x, norm, self.gate.val(), After::Nothing);
         moe_router(logits, self.e_score_correction_bias.val(), self.router.0)
     }
 
-    /// Sum of the weighted routed experts.
+    /// Sum of the weighted experts in `ids`.
     ///
     /// # Shapes
-    /// `x` `[tokens, hidden]` → `[tokens, hidden]`.
-    pub fn routed(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
+    /// `x` `[tokens, hidden]`, `ids` and `weights` `[tokens, any]` → `[tokens, hidden]`.
+    pub fn experts(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
         let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
-        for (gate_up, down) in self.gate_up_proj.iter().zip(&self.down_proj) {
-            let (gate_up, down) = (gate_up.val(), down.val());
+        for (gate_up, down) in self.shards() {
             let shard = gate_up.dims()[0];
             let y = moe_experts(x.clone(), ids.clone(), weights.clone(), gate_up, down, base);
             sum = Some(match sum {
@@ -101,20 +169,64 @@ impl Moe {
         sum.unwrap_or(x)
     }
 
-    /// Routed experts plus the shared one.
+    fn shards(&self) -> Vec<Shard> {
+        let both = self.gate_up_proj.iter().zip(&self.down_proj);
+        both.map(|(gate_up, down)| (gate_up.val(), down.val()))
+            .collect()
+    }
+
+    /// `x` plus the routed and the shared experts' output for `norm(x)`.
     ///
     /// # Shapes
     /// `x` `[tokens, hidden]` → `[tokens, hidden]`.
     ///
-    /// Source: HF `Glm4vMoeTextMoE.forward`.
-    pub fn forward(&self, x: Tensor<2>, probe: &mut Probe) -> Tensor<2> {
-        let (ids, weights) = self.route(x.clone());
-        let routed = self.routed(x.clone(), ids, weights.clone());
-        probe.record(|| "topk_weights".into(), &weights);
-        probe.record(|| "routed_output".into(), &routed);
-        match &self.shared_experts {
-            Some(shared) => routed + shared.forward(x),
-            None => routed,
+    /// # Errors
+    /// A failed read of the activations, where the experts lie on the host.
+    ///
+    /// Source: HF `Glm4vMoeTextMoE.forward`, `Glm4vMoeTextDecoderLayer.forward`.
+    pub fn forward(&self, x: Tensor<2>, norm: Norm, probe: &mut Probe) -> Result<Tensor<2>, Error> {
+        let (ids, weights) = self.route(x.clone(), Some(norm.clone()));
+        if probe.is_on() && self.host(&x.device()).is_none() {
+            let chosen = s![.., 0..self.router.0.top_k];
+            let weights = weights.clone().slice(chosen);
+            let normed = rms_norm(x.clone(), norm.weight.clone(), norm.eps);
+            let routed = self.experts(normed, ids.clone().slice(chosen), weights.clone());
+            probe.record(|| "topk_weights".into(), &weights);
+            probe.record(|| "routed_output".into(), &routed);
         }
+        match self.host(&x.device()) {
+            Some(host) => {
+                let normed = rms_norm(x.clone(), norm.weight, norm.eps);
+                Ok(x + self.on_host(&host, normed, ids, weights)?)
+            }
+            None => Ok(fused_experts(x, norm, ids, weights, &self.shards())),
+        }
+    }
+
+    /// Where the experts lie, if that is not where the activations are.
+    fn host(&self, activations: &Device) -> Option<Device> {
+        let (experts, _) = self.shards().into_iter().next()?;
+        let experts = experts.device();
+        (kind(&experts) == Kind::Flex && kind(activations) != Kind::Flex).then_some(experts)
+    }
+
+    /// [`Moe::experts`] in host memory: activations and choices cross to the host, their output back.
+    fn on_host(
+        &self,
+        host: &Device,
+        x: Tensor<2>,
+        ids: Tensor<2, Int>,
+        weights: Tensor<2>,
+    ) -> Result<Tensor<2>, Error> {
+        let (device, shape, chosen) = (x.device(), x.dims(), ids.dims());
+        let ids = TensorData::new(read_int(ids)?, chosen);
+        let weights = TensorData::new(read(weights)?, chosen);
+        let x = TensorData::new(read(x)?, shape);
+        let y = self.experts(
+            Tensor::from_data(x, host),
+            Tensor::from_data(ids, host),
+            Tensor::from_data(weights, host),
+        );
+        Ok(Tensor::from_data(TensorData::new(read(y)?, shape), &device))
     }
 }

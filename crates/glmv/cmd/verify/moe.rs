@@ -4,10 +4,10 @@ use super::check::Check;
 use super::context::Context;
 use super::fields::{flag, number, object, size};
 use anyhow::{Context as _, bail, ensure};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData, s};
 use glmv_kernels::device::{read, read_int};
 use glmv_kernels::{RouterConfig, linear, moe_router};
-use glmv_model::{Decoder, Probe};
+use glmv_model::Decoder;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -78,7 +78,13 @@ fn layer(
         name("input"),
         x.dims()[1]
     );
-    let (ids, weights) = moe.route(x.clone());
+    let router = moe.router();
+    let (ids, weights) = moe.route(x.clone(), None);
+    let (chosen, behind) = (s![.., 0..router.top_k], s![.., router.top_k..]);
+    let part =
+        |slots: [burn::tensor::Slice; 2]| (ids.clone().slice(slots), weights.clone().slice(slots));
+    let (shared_ids, shared_weights) = part(behind);
+    let (ids, weights) = part(chosen);
     let routing = Routing {
         logits: read(linear(x.clone(), moe.gate.val(), None))?,
         bias: read(moe.e_score_correction_bias.val())?,
@@ -87,18 +93,17 @@ fn layer(
     };
     routing.compare(check, &name(""), experts)?;
     if check.has(&name("routed_output")) {
-        let routed = read(moe.routed(x.clone(), ids, weights))?;
+        let routed = read(moe.experts(x.clone(), ids, weights))?;
         check.close(&name("routed_output"), &routed)?;
     }
     if check.has(&name("shared_output")) {
-        let shared = moe
-            .shared_experts
-            .as_ref()
-            .context("the model has no shared expert")?;
-        check.close(&name("shared_output"), &read(shared.forward(x.clone()))?)?;
+        ensure!(router.shared > 0, "the model has no shared expert");
+        let shared = read(moe.experts(x.clone(), shared_ids, shared_weights))?;
+        check.close(&name("shared_output"), &shared)?;
     }
     if check.has(&name("output")) {
-        check.close(&name("output"), &read(moe.forward(x, &mut Probe::off()))?)?;
+        let (ids, weights) = moe.route(x.clone(), None);
+        check.close(&name("output"), &read(moe.experts(x, ids, weights))?)?;
     }
     Ok(())
 }
@@ -161,6 +166,7 @@ fn router_config(settings: &Value, experts: usize) -> anyhow::Result<RouterConfi
         topk_group: size(settings, "topk_group")?,
         normalise: flag(settings, "norm_topk_prob")?,
         scale: number(settings, "routed_scaling_factor")? as f32,
+        shared: 0,
     };
     let stated = size(settings, "n_routed_experts")?;
     ensure!(
