@@ -129,7 +129,10 @@ fn serial_product(x: &Rows, stack: &Matrix<'_>, expert: usize, out: &mut [f32]) 
     let part = Part {
         groups: 0..x.group_count(),
         outputs: expert * outputs..(expert + 1) * outputs,
-        layout: Layout::Rows,
+        layout: Layout::Rows {
+            stride: outputs,
+            at: 0,
+        },
     };
     product(x, stack, part, out);
 }

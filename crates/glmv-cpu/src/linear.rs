@@ -60,19 +60,25 @@ fn task_outputs(n: usize, work: usize) -> usize {
 
 /// `out[rows, n] = x · wᵀ` with all threads.
 pub(crate) fn whole_product(x: &Rows, w: &Matrix<'_>, out: &mut [f32]) {
-    let threads = rayon::current_num_threads();
-    if threads > 1 && x.rows < ROWS_PER_TASK * threads {
-        by_outputs(x, w, out);
+    if many_rows(x) {
+        by_rows(x, w, out, w.rows(), 0);
     } else {
-        by_rows(x, w, out);
+        by_outputs(x, w, out);
     }
+}
+
+/// Whether every thread has rows enough to read all weights for them.
+pub(crate) fn many_rows(x: &Rows) -> bool {
+    let threads = rayon::current_num_threads();
+    threads == 1 || x.rows >= ROWS_PER_TASK * threads
 }
 
 /// Fewest rows of a task that reads all weights.
 const ROWS_PER_TASK: usize = 32;
 
-/// Each task has all outputs of some rows.
-fn by_rows(x: &Rows, w: &Matrix<'_>, out: &mut [f32]) {
+/// Each task has all outputs of some rows; they go to the columns from `at` on of `out`
+/// `[rows, stride]`.
+pub(crate) fn by_rows(x: &Rows, w: &Matrix<'_>, out: &mut [f32], stride: usize, at: usize) {
     let (height, groups) = (x.tiling.rows, x.group_count());
     let least = ROWS_PER_TASK.div_ceil(height);
     let tasks = 2 * rayon::current_num_threads();
@@ -81,14 +87,14 @@ fn by_rows(x: &Rows, w: &Matrix<'_>, out: &mut [f32]) {
         let part = Part {
             groups: task * size..((task + 1) * size).min(groups),
             outputs: 0..w.rows(),
-            layout: Layout::Rows,
+            layout: Layout::Rows { stride, at },
         };
         product(x, w, part, out);
     };
     if size >= groups {
         return task((0, out));
     }
-    out.par_chunks_mut(size * height * w.rows())
+    out.par_chunks_mut(size * height * stride)
         .enumerate()
         .for_each(task);
 }
@@ -124,7 +130,7 @@ fn by_outputs(x: &Rows, w: &Matrix<'_>, out: &mut [f32]) {
 const TURN: usize = 16;
 
 /// `out[cols, rows] = from[rows, cols]ᵀ`.
-pub(crate) fn transpose(from: &[f32], [rows, cols]: [usize; 2], out: &mut [f32]) {
+fn transpose(from: &[f32], [rows, cols]: [usize; 2], out: &mut [f32]) {
     let turn = |(block, out): (usize, &mut [f32])| {
         let first = block * TURN;
         for start in (0..rows).step_by(TURN) {

@@ -16,8 +16,8 @@ const ROW_BYTES: usize = 1 << 20;
 /// How a part of a product is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// `[rows, outputs]`.
-    Rows,
+    /// `[rows, stride]`, the outputs from `at` on.
+    Rows { stride: usize, at: usize },
     /// `[outputs, rows]`.
     Outputs,
 }
@@ -31,15 +31,22 @@ pub(crate) struct Part {
     pub layout: Layout,
 }
 
-/// Writes `x[i] · w[j]` for the rows and outputs of the part; `out` has exactly those.
+/// Writes `x[i] · w[j]` for the rows and outputs of the part; `out` has exactly those, or whole rows.
 pub(crate) fn product(x: &Rows, w: &Matrix<'_>, part: Part, out: &mut [f32]) {
     let unit = x.tiling.unit();
     let rows = x.rows_in(&part.groups);
     assert_eq!(x.padded, w.cols().next_multiple_of(unit), "inner sizes");
     assert_eq!(x.order, Order::of(w), "order of the elements");
-    assert_eq!(out.len(), part.outputs.len() * rows, "outputs times rows");
+    let width = match part.layout {
+        Layout::Rows { stride, at } => {
+            assert!(at + part.outputs.len() <= stride, "outputs in a row");
+            stride
+        }
+        Layout::Outputs => part.outputs.len(),
+    };
+    assert_eq!(out.len(), width * rows, "outputs times rows");
     if x.padded == 0 {
-        return out.fill(0.0);
+        return out.fill(0.0); // all parts of a product are zero
     }
     if out.is_empty() {
         return;
@@ -81,9 +88,9 @@ impl<P: Panel> WithSimd for Run<'_, P> {
         let (lanes, height) = (S::lanes32(), x.tiling.rows);
         let (unit, tile_size) = (UNIT * lanes, OUTPUTS * lanes);
         let (groups, outputs) = (x.groups(job.part.groups), job.part.outputs);
-        let (row, output) = match job.part.layout {
-            Layout::Rows => (outputs.len(), 1),
-            Layout::Outputs => (1, job.rows),
+        let (row, output, origin) = match job.part.layout {
+            Layout::Rows { stride, at } => (stride, 1, at),
+            Layout::Outputs => (1, job.rows, 0),
         };
         let per_pass = (ROW_BYTES / 4 / x.padded / height).max(1);
         // A single group multiplies while it decodes; more of them share decoded weights.
@@ -114,7 +121,7 @@ impl<P: Panel> WithSimd for Run<'_, P> {
                             last: end == job.k,
                             carried: carried.next().unwrap_or_default(),
                             out: &mut *job.out,
-                            at: row_at * row + (first - outputs.start) * output,
+                            at: origin + row_at * row + (first - outputs.start) * output,
                             row,
                             output,
                             outputs: OUTPUTS.min(outputs.end - first),

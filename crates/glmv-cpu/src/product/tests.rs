@@ -19,7 +19,10 @@ fn whole(x: &[f32], rows: usize, w: Matrix<'_>) -> Vec<f32> {
     let part = Part {
         groups: 0..packed.group_count(),
         outputs: 0..w.rows(),
-        layout: Layout::Rows,
+        layout: Layout::Rows {
+            stride: w.rows(),
+            at: 0,
+        },
     };
     product(&packed, &w, part, &mut out);
     out
