@@ -32,7 +32,7 @@ pub fn open(choice: Choice) -> anyhow::Result<Selected> {
 const WARM_CHUNK: usize = 256;
 
 /// Loads the checkpoint folder `dir`, with a bar on stderr unless `quiet` or not a terminal.
-pub fn load(dir: &Path, args: &DeviceArgs, quiet: bool) -> anyhow::Result<Session> {
+pub fn load(dir: &Path, args: &DeviceArgs, vision: bool, quiet: bool) -> anyhow::Result<Session> {
     let start = Instant::now();
     let selected = open(args.device.into())?;
     let options = options(storage(dir, args.precision())?, args);
@@ -47,7 +47,7 @@ pub fn load(dir: &Path, args: &DeviceArgs, quiet: bool) -> anyhow::Result<Sessio
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     note_skipped(&engine.skipped);
-    warm_up(engine.model(), WARM_CHUNK, quiet)?;
+    warm_up(engine.model(), WARM_CHUNK, vision, quiet)?;
     Ok(Session {
         engine,
         device: selected.info,
@@ -73,11 +73,13 @@ pub struct Loaded {
     pub warm_up_s: f64,
 }
 
-/// Loads only the weights; then builds the pipelines of a prefill of `chunk` tokens, if given.
+/// Loads only the weights; then builds the pipelines of a prefill of `chunk` tokens, if given, and
+/// with `vision` of a picture.
 pub fn load_model(
     source: &Source<'_>,
     args: &DeviceArgs,
     chunk: Option<usize>,
+    vision: bool,
     quiet: bool,
 ) -> anyhow::Result<Loaded> {
     let start = Instant::now();
@@ -111,7 +113,7 @@ pub fn load_model(
     let load_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
     if let Some(chunk) = chunk {
-        warm_up(&model, chunk, quiet)?;
+        warm_up(&model, chunk, vision, quiet)?;
     }
     Ok(Loaded {
         model,
@@ -123,13 +125,13 @@ pub fn load_model(
 }
 
 /// Builds the pipelines behind a spinner.
-fn warm_up(model: &Glm4v, chunk: usize, quiet: bool) -> anyhow::Result<()> {
+fn warm_up(model: &Glm4v, chunk: usize, vision: bool, quiet: bool) -> anyhow::Result<()> {
     let bar = ProgressBar::with_draw_target(Some(0), target(quiet));
     bar.set_style(ProgressStyle::with_template(
         "building pipelines {spinner}",
     )?);
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    let built = model.warm_up(chunk, true);
+    let built = model.warm_up(chunk, vision);
     bar.finish_and_clear();
     built.context("cannot build the pipelines")
 }

@@ -3,16 +3,12 @@
 use crate::{Batch, Error, Glm4v, KvCache, Pixels, Probe, Sequences};
 use glmv_kernels::device::{Kind, compile_only, kind, read};
 
-/// Lengths of prefill that choose different kernels: tiles follow the number of rows.
-const LENGTHS: [usize; 5] = [2, 8, 16, 32, 64];
-/// Tokens of the pass that really runs.
-const SHORT: usize = 4;
-
 impl Glm4v {
-    /// Builds what a prefill of up to `chunk` tokens, a decode step of one row and, with `vision`,
-    /// one picture will launch, so that the first request does not wait for compilers. The
-    /// pipelines are created without running them; then one short pass runs, because some drivers
-    /// finish a pipeline at its first use. Does nothing on the CPU device.
+    /// Builds what a prefill of `chunk` tokens, a decode step of one row and, with `vision`, one
+    /// picture will launch, so that the first request does not wait for compilers. The pipelines are
+    /// created without running them; then one token runs, because some drivers finish a pipeline at
+    /// its first use. Nothing else is built: a pipeline that no request uses costs its compilation
+    /// all the same. Does nothing on the CPU device.
     ///
     /// # Errors
     /// A failure of the device.
@@ -21,9 +17,7 @@ impl Glm4v {
             return Ok(());
         }
         let compiled = compile_only(|| -> Result<(), Error> {
-            for len in LENGTHS.into_iter().filter(|l| *l < chunk).chain([chunk]) {
-                self.warm_pass(len, &mut self.new_cache(len)?)?;
-            }
+            self.warm_pass(chunk, &mut self.new_cache(chunk)?)?;
             if vision {
                 self.blank_picture()?;
             }
@@ -32,9 +26,7 @@ impl Glm4v {
         // What the passes cached was never computed.
         self.forget_tables();
         compiled?;
-        let mut cache = self.new_cache(SHORT + 1)?;
-        read(self.warm_pass(SHORT, &mut cache)?)?;
-        read(self.warm_pass(1, &mut cache)?)?;
+        read(self.warm_pass(1, &mut self.new_cache(1)?)?)?;
         Ok(())
     }
 

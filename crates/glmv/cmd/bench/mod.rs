@@ -24,7 +24,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     } else {
         Some(args.pp.max(1))
     };
-    let loaded = session::load_model(&source, &args.device, chunk, args.json)?;
+    let loaded = session::load_model(&source, &args.device, chunk, !sides.is_empty(), args.json)?;
     let limit = loaded.model.config().text.max_position_embeddings;
     if args.pp.max(1) + args.tg > limit {
         bail!(

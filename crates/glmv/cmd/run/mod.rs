@@ -29,8 +29,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     check(args)?;
     session::handle_ctrl_c()?;
-    let quiet = args.json;
-    let mut session = session::load(model, &args.device, quiet)?;
+    let (quiet, vision) = (args.json, !args.image.is_empty() || !args.video.is_empty());
+    let mut session = session::load(model, &args.device, vision, quiet)?;
     match &args.prompt {
         Some(prompt) => ask(args, &mut session, prompt),
         None => chat::run(args, &mut session),
