@@ -59,7 +59,7 @@ fn cached_decoding_equals_a_full_pass() {
             cut.modality.pop();
             let (head, positions) = left_pad(&[&cut], 0, 2).unwrap();
             // A capacity that is too small, so that the cache grows on the way.
-            let mut cache = model.new_cache(2);
+            let mut cache = model.new_cache(2).unwrap();
             let batch = Batch {
                 sequences: &head,
                 images: None,

@@ -5,7 +5,7 @@ use crate::batch::{join, left_pad, sequences_of};
 use crate::completion::{Completion, FinishReason, Step, Timings, Usage};
 use burn::tensor::Device;
 use glmv_kernels::device::read;
-use glmv_model::{Batch, Glm4v, KvCache, Pixels, Precision, Probe, Progress, decode_positions};
+use glmv_model::{Batch, Glm4v, KvCache, LoadOptions, Pixels, Probe, Progress, decode_positions};
 use glmv_processor::{Conversation, ModelInputs, Processor, RenderOptions};
 use glmv_sampling::{
     GenerationConfig, PromptThink, Sampler, SamplingOverrides, SamplingParams, ThinkBudget,
@@ -36,14 +36,15 @@ struct Row {
 }
 
 impl Engine {
-    /// Loads the checkpoint folder `dir` onto `device`.
+    /// Loads the checkpoint folder `dir` onto `device`; a [`glmv_model::Precision`] will do for
+    /// `options`.
     ///
     /// # Errors
     /// Names the file, key or tensor that is missing or wrong.
     pub fn load(
         dir: &Path,
         device: &Device,
-        precision: Precision,
+        options: impl Into<LoadOptions>,
         progress: Progress<'_>,
     ) -> Result<Self, Error> {
         // Cheap checks first: a bad tokenizer shows before gigabytes are read.
@@ -63,7 +64,7 @@ impl Engine {
                 });
             }
         };
-        let (model, skipped) = Glm4v::load(dir, device, precision, progress)?;
+        let (model, skipped) = Glm4v::load(dir, device, options, progress)?;
         Ok(Engine {
             model,
             processor,
@@ -130,7 +131,7 @@ impl Engine {
         let longest = rows.iter().map(|r| r.limit).max().unwrap_or(0);
         let merge = self.model.config().vision.spatial_merge_size as u32;
         let (sequences, positions) = left_pad(&prompts, self.pad_id(), merge)?;
-        let mut cache = self.model.new_cache(sequences.seq + longest);
+        let mut cache = self.model.new_cache(sequences.seq + longest)?;
         let mut timings = Timings::default();
         let mut logits = self.prefill(&prompts, &sequences, &mut cache, &mut timings)?;
         let start = Instant::now();

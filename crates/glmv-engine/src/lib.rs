@@ -5,11 +5,13 @@
 
 mod batch;
 mod completion;
+mod damage;
 mod engine;
 mod error;
 
 pub use batch::{left_pad, sequences_of};
 pub use completion::{Completion, FinishReason, Step, Timings, Usage};
+pub use damage::{Damage, Observation, observe};
 pub use engine::Engine;
 pub use error::Error;
 pub use glmv_model::Precision;

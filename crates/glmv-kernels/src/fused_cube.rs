@@ -1,6 +1,7 @@
 //! WGSL launches of the few_* kernels, whose rows do not depend on how many there are.
 
 use super::{Form, LinearForm, QkvForm};
+use crate::invariance::active;
 use crate::launch::{
     Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params,
     weight_rows, wgsl_int,
@@ -64,7 +65,10 @@ impl Tile {
         } else {
             (name[0], 64, 32)
         };
+        // One pipeline for every number of rows where they must not matter; on a CPU adapter all have
+        // the same bits.
         let rows = match rows {
+            _ if active() && !on_cpu_adapter(x) => 4,
             0..=2 => rows.max(1),
             3..=4 => 4,
             _ => 8,
@@ -192,6 +196,7 @@ impl Experts {
     fn plan(&self) -> Plan {
         let all = self.tokens * self.slots;
         let rows = match self.tokens {
+            _ if active() && !on_cpu_adapter(&self.ids) => 4,
             0..=2 => 2,
             3..=16 => 4,
             _ => 8,
@@ -324,7 +329,7 @@ pub(crate) fn experts(
         slots,
         base,
     };
-    if tokens == 1 {
+    if tokens == 1 && !active() {
         let act = problem.product(&x, Some((&gamma, eps)), &gate_up, None);
         return problem.down(&act, &down, &residual);
     }

@@ -14,17 +14,33 @@ use cubecl::{
 };
 use glmv_shaders::Shader;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 #[cfg(debug_assertions)]
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(debug_assertions)]
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 static LAUNCHES: AtomicU64 = AtomicU64::new(0);
+static BY_SHADER: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
 
 /// Number of WGSL dispatches of this crate since the last [`reset_launches`] in this process.
 pub fn launches() -> u64 {
     LAUNCHES.load(Ordering::Relaxed)
+}
+
+/// Number of dispatches by shader since the process started; what [`crate::Watch`] takes the
+/// difference of.
+pub(crate) fn launches_by_shader() -> BTreeMap<&'static str, u64> {
+    let by_shader = BY_SHADER.lock().unwrap_or_else(PoisonError::into_inner);
+    by_shader.clone()
+}
+
+fn note_launch(shader: &'static str) {
+    LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    let mut by_shader = BY_SHADER.lock().unwrap_or_else(PoisonError::into_inner);
+    *by_shader.entry(shader).or_default() += 1;
 }
 
 /// Sets the counter behind [`launches`] to zero.
@@ -137,7 +153,7 @@ pub(crate) fn launch(
     let arguments = KernelArguments::new()
         .with_buffers(buffers.iter().map(|b| b.handle.clone().binding()).collect())
         .with_info(MetadataBindingInfo::custom(info));
-    LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    note_launch(shader.name);
     let kernel = WgslKernel {
         shader,
         params,

@@ -76,6 +76,7 @@ pub fn linear_reference<const D: usize>(
 pub(crate) mod cube {
     //! WGSL launches: row kernels for few rows, tiles for many; and plain kernels, of adapters and rows
     //! that have neither.
+    use crate::invariance::{active, few_rows};
     use crate::launch::{
         empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params, weight_rows,
         wgsl_type,
@@ -131,10 +132,14 @@ pub(crate) mod cube {
         let bias = bias.map_or_else(|| x.clone(), f32_rows);
         let info = [m as u32, n as u32, groups as u32];
         let buffers = [&x, &w, &bias, &out];
-        if m <= FEW_ROWS {
+        if m <= few_rows(FEW_ROWS) {
             // More lanes along k coalesce a GPU's loads and fill it; on a CPU adapter they only cost.
             let lanes = if on_cpu_adapter(&x) { 8 } else { 32 };
-            let rows = m.next_power_of_two().min(8);
+            // One pipeline for every number of rows where they must not matter.
+            let rows = match active() {
+                true => 4,
+                false => m.next_power_of_two().min(8),
+            };
             params.extend([("M", format!("{rows}u")), ("LANES", format!("{lanes}u"))]);
             let grid = fold(m.div_ceil(rows) * n.div_ceil(4 * 64 / lanes));
             launch("linear_vec", params, grid, &buffers, &info);
@@ -162,6 +167,7 @@ pub(crate) mod native {
     use crate::flex::{
         Mat, Weights, dot, f32_rows, floats, matmul, new_f32, weight_rows, words_of,
     };
+    use crate::invariance::few_rows;
     use burn::backend::TensorMetadata;
     use burn_flex::FlexTensor;
     use glmv_quant::Format;
@@ -212,7 +218,8 @@ pub(crate) mod native {
 
     /// `out[m, n] = x[m, k] · w[n, k]ᵀ`.
     fn product(x: &[f32], w: &Weights<'_>, out: &mut [f32], [m, n, k]: [usize; 3]) {
-        if m > FEW_ROWS
+        let few = few_rows(FEW_ROWS);
+        if m > few
             && let Weights::F32(w) = w
         {
             matmul(
@@ -233,7 +240,7 @@ pub(crate) mod native {
                 let cols = BLOCK.min(n - start);
                 let rows = w.block(start * k, cols * k);
                 let mut y = vec![0f32; m * cols];
-                if m <= FEW_ROWS {
+                if m <= few {
                     for (j, row) in rows.chunks_exact(k).enumerate() {
                         for i in 0..m {
                             y[i * cols + j] = dot(&x[i * k..][..k], row);

@@ -346,7 +346,7 @@ pub(crate) fn moe_experts(
     {
         return problem.rows(&gate_up, &down);
     }
-    if problem.slots() <= FEW_SLOTS {
+    if problem.slots() <= FEW_SLOTS && !crate::invariance::active() {
         return problem.few();
     }
     let plan = problem.plan();

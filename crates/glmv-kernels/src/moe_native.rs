@@ -5,13 +5,14 @@ use crate::elementwise::native::silu;
 use crate::flex::{
     Mat, Weights, dot, f32_rows, floats, ints, matmul, new_f32, weight_rows, words_of,
 };
+use crate::invariance::few_rows;
 use burn::backend::TensorMetadata;
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
 use glmv_quant::Format;
 use rayon::prelude::*;
 
-/// Up to this many rows an expert's weights are used by dot products.
+/// [`Problem::few`], unless rows must not depend on each other.
 const FEW_ROWS: usize = 8;
 
 pub(crate) fn moe_router(
@@ -78,10 +79,10 @@ fn slots_by_expert(ids: &[i64], base: usize, shard: usize) -> Vec<Vec<usize>> {
     slots
 }
 
-/// `rows[n, k] · w[m, k]ᵀ`.
-fn product(rows: &[f32], w: &[f32], [n, m, k]: [usize; 3]) -> Vec<f32> {
+/// `rows[n, k] · w[m, k]ᵀ`, by dot products for up to `few` rows.
+fn product(rows: &[f32], w: &[f32], [n, m, k]: [usize; 3], few: usize) -> Vec<f32> {
     let mut out = vec![0f32; n * m];
-    if n <= FEW_ROWS {
+    if n <= few {
         for (j, row) in w.chunks_exact(k).enumerate() {
             for i in 0..n {
                 out[i * m + j] = dot(&rows[i * k..][..k], row);
@@ -108,6 +109,8 @@ struct Problem<'a> {
     hidden: usize,
     width: usize,
     top_k: usize,
+    /// Up to this many rows an expert's weights are used by dot products.
+    few: usize,
 }
 
 impl Problem<'_> {
@@ -136,6 +139,7 @@ impl Problem<'_> {
             rows,
             &self.gate_up_of(expert),
             [n, 2 * self.width, self.hidden],
+            self.few,
         );
         let mut act = Vec::with_capacity(n * self.width);
         for row in pre.chunks(2 * self.width) {
@@ -200,6 +204,7 @@ fn dispatch(
         hidden,
         width,
         top_k: ids.shape()[1],
+        few: few_rows(FEW_ROWS),
     };
     let slots = slots_by_expert(&ints(&ids), base, shard);
     let results: Vec<(usize, Vec<f32>)> = (0..shard)
@@ -210,7 +215,12 @@ fn dispatch(
             let (_, act) = problem.activations(e, &rows);
             (
                 e,
-                product(&act, &problem.down_of(e), [slots[e].len(), hidden, width]),
+                product(
+                    &act,
+                    &problem.down_of(e),
+                    [slots[e].len(), hidden, width],
+                    problem.few,
+                ),
             )
         })
         .collect();
@@ -243,7 +253,7 @@ fn expert_backward(p: &Problem<'_>, e: usize, slots: &[usize], grad: &[f32]) -> 
     let (pre, act) = p.activations(e, &rows);
     let dout = p.gather(slots, grad);
     let (gate_up, down) = (p.gate_up_of(e), p.down_of(e));
-    let y = product(&act, &down, [n, h, w]);
+    let y = product(&act, &down, [n, h, w], p.few);
     let dweights = y
         .chunks(h)
         .zip(dout.chunks(h))
@@ -327,6 +337,7 @@ pub(crate) fn moe_experts_backward(
         hidden,
         width,
         top_k: ids.shape()[1],
+        few: few_rows(FEW_ROWS),
     };
     let slots = slots_by_expert(&ints(&ids), base, shard);
     let results: Vec<(usize, ExpertGrad)> = (0..shard)

@@ -71,17 +71,6 @@ impl Sequences {
     }
 }
 
-/// Key range of every query: from the row's padding to itself, in cache rows.
-pub(crate) fn ranges(sequences: &Sequences, past: usize) -> Vec<i64> {
-    let mut out = Vec::with_capacity(sequences.batch * sequences.seq * 2);
-    for padding in &sequences.padding {
-        for i in 0..sequences.seq {
-            out.extend([*padding as i64, (past + i + 1) as i64]);
-        }
-    }
-    out
-}
-
 /// For every token the feature row it shows, or -1 for text.
 pub(crate) fn sources(
     sequences: &Sequences,

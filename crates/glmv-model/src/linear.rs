@@ -2,16 +2,16 @@
 //! too small for it.
 
 use crate::piece::Piece;
-use crate::{Error, loader::Loader};
+use crate::{Error, WeightParam, loader::Loader};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, s};
-use glmv_kernels::{After, Norm, fused_linear, linear, rms_norm, swiglu};
+use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
 
 /// `x · Wᵀ + b` with W in the hub's `[out, in]` layout.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// Row shards `[out_i, in]`.
-    pub weight: Vec<Param<Tensor<2>>>,
+    pub weight: Vec<WeightParam<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -107,6 +107,14 @@ impl Linear {
         }
     }
 
+    /// The weight and bias, if the weight lies in one shard.
+    pub fn whole(&self) -> Option<(Weight<2>, Option<Tensor<1>>)> {
+        match self.weight.as_slice() {
+            [weight] => Some((weight.val().into(), self.bias.as_ref().map(Param::val))),
+            _ => None,
+        }
+    }
+
     /// Rows `range` of an unsharded weight applied to `x`; the shards of a sharded one are run
     /// whole and sliced.
     ///
@@ -117,7 +125,7 @@ impl Linear {
             [weight] => {
                 let rows = s![range.start..range.end];
                 let bias = self.bias.as_ref().map(|b| b.val().slice(rows));
-                linear(x, weight.val().slice(rows), bias)
+                linear(x, weight.val().narrow(range.start, range.end), bias)
             }
             _ => self.forward(x).slice(s![.., range.start..range.end]),
         }

@@ -1,16 +1,18 @@
 //! The whole model. Read [`Glm4v::forward`] first: pixels → vision → projector → splice → decoder.
 
 use crate::config::{Config, Family};
-use crate::decoder::Context;
-use crate::inputs::{Batch, Features, Pixels, Sequences, ranges, sources};
+use crate::decoder::{Context, Paging};
+use crate::inputs::{Batch, Features, Pixels, Sequences, sources};
+use crate::paging::{Pages, Rows, ranges};
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
-    Checkpoint, Decoder, Error, KvCache, Linear, Loader, Precision, Probe, Progress, VisionTower,
+    Checkpoint, Decoder, Error, KvCache, KvPool, Linear, LoadOptions, Loader, Precision, Probe,
+    Progress, VisionTower, WeightParam,
 };
-use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
-use glmv_kernels::{Pairing, RopeTable, splice};
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
+use glmv_kernels::{FEW_ROWS, Pairing, RopeTable, embed, splice};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +22,7 @@ pub struct Glm4v {
     pub visual: VisionTower,
     pub projector: Projector,
     /// Row shards `[vocab_i, hidden]`.
-    pub embed_tokens: Vec<Param<Tensor<2>>>,
+    pub embed_tokens: Vec<WeightParam<2>>,
     pub language_model: Decoder,
     /// `None` where the embedding is also the output head.
     pub lm_head: Option<Linear>,
@@ -36,8 +38,19 @@ pub struct Glm4v {
 #[derive(Clone, Debug, Default)]
 struct RopeCache(Arc<Mutex<Option<(bool, RopeTable)>>>);
 
+/// What a pass runs over, checked.
+struct Tokens<'a> {
+    batch: usize,
+    seq: usize,
+    input_ids: &'a [u32],
+    positions: &'a [i64],
+    features: Option<(Tensor<2>, &'a [i64])>,
+    /// `[batch * seq, 2]`.
+    range: Vec<i64>,
+}
+
 impl Glm4v {
-    /// Loads a checkpoint folder onto `device`, matrices in `precision`. Returns the model and the
+    /// Loads a checkpoint folder onto `device` as `options` say. Returns the model and the
     /// names of tensors that were skipped (multi-token-prediction layers).
     ///
     /// # Errors
@@ -45,15 +58,18 @@ impl Glm4v {
     pub fn load(
         dir: &Path,
         device: &Device,
-        precision: Precision,
+        options: impl Into<LoadOptions>,
         progress: Progress<'_>,
     ) -> Result<(Self, Vec<String>), Error> {
         let config = Config::from_dir(dir)?;
         let checkpoint = Checkpoint::open(dir)?;
-        Self::from_loader(
-            config,
-            &Loader::new(&checkpoint, device, precision, progress),
-        )
+        let options = options.into();
+        let loader = Loader::new(&checkpoint, device, options.precision, progress);
+        let first = config
+            .text
+            .num_layers
+            .saturating_sub(options.experts_on_host);
+        Self::from_loader(config, &loader.with_experts_on_host(first))
     }
 
     /// Loads the model of `config` through a prepared loader; see [`Glm4v::load`].
@@ -85,7 +101,8 @@ impl Glm4v {
         &self.config
     }
 
-    /// Type of the matrices and of the KV cache.
+    /// How the matrices are stored; [`Precision::float`] of it is the type of the KV cache, unless the
+    /// device has no f16.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -95,10 +112,21 @@ impl Glm4v {
         self.language_model.norm.val().device()
     }
 
-    /// An empty cache with room for `capacity` tokens per row.
-    pub fn new_cache(&self, capacity: usize) -> KvCache {
-        let layers = self.config.text.num_layers;
-        KvCache::new(layers, capacity, self.precision, &self.device())
+    /// An empty cache of one batch with room for `capacity` tokens per row.
+    ///
+    /// # Errors
+    /// [`Error::KvPool`] if the cache cannot be.
+    pub fn new_cache(&self, capacity: usize) -> Result<KvCache, Error> {
+        let device = self.device();
+        // Gives back what former caches of other sizes held.
+        device.memory_cleanup();
+        KvCache::new(&self.config.text, capacity, self.precision, &device)
+    }
+
+    /// Drops cached tables; the next pass makes them anew.
+    pub(crate) fn forget_tables(&self) {
+        let cached = self.rope.0.lock();
+        *cached.unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
     }
 
     /// Runs one pass and returns the final hidden states of every position.
@@ -133,44 +161,95 @@ impl Glm4v {
         &self,
         sequences: &Sequences,
         features: Option<Features>,
-        mut cache: Option<&mut KvCache>,
+        cache: Option<&mut KvCache>,
         probe: &mut Probe,
     ) -> Result<Tensor<2>, Error> {
         sequences.check(self.config.text.vocab_size)?;
-        let device = self.device();
-        let x = self.embed(&sequences.input_ids);
         let source = sources(sequences, features.as_ref())?;
-        let x = match features {
-            Some(features) => splice(
-                x,
-                features.rows,
-                Tensor::from_data(source.as_slice(), &device),
-            ),
-            None => x,
-        };
-        probe.record(|| "inputs_embeds".into(), &x);
-        let past = cache.as_ref().map_or(0, |c| c.len());
-        let rope = self.rope_table(sequences, &device);
-        let n = sequences.batch * sequences.seq;
-        let positions = TensorData::new(sequences.positions.clone(), [3, n]);
-        let context = Context {
+        let past = vec![cache.as_ref().map_or(0, |c| c.len()); sequences.batch];
+        let tokens = Tokens {
             batch: sequences.batch,
             seq: sequences.seq,
+            input_ids: &sequences.input_ids,
+            positions: &sequences.positions,
+            features: features.map(|f| (f.rows, source.as_slice())),
+            range: ranges(&sequences.padding, &past, sequences.seq),
+        };
+        let Some(cache) = cache else {
+            return self.pass(tokens, None, probe);
+        };
+        cache.reserve(sequences.batch, sequences.seq)?;
+        let (pool, tables) = cache.parts();
+        let pages = Pages::new(&tables, &past, sequences.seq, pool)?;
+        let hidden = self.pass(tokens, Some((pool, pages)), probe)?;
+        cache.advance(sequences.seq);
+        Ok(hidden)
+    }
+
+    /// Runs one pass over sequences that lie in a pool, and writes their new keys and values there.
+    ///
+    /// # Shapes
+    /// → `[batch * seq, hidden]` f32.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the parts of `rows` disagree or a table is too short.
+    pub fn forward_rows(
+        &self,
+        rows: Rows<'_>,
+        pool: &mut KvPool,
+        probe: &mut Probe,
+    ) -> Result<Tensor<2>, Error> {
+        rows.check(self.config.text.vocab_size)?;
+        let pages = Pages::new(rows.tables, rows.past, rows.seq, pool)?;
+        let tokens = Tokens {
+            batch: rows.batch,
+            seq: rows.seq,
+            input_ids: rows.input_ids,
+            positions: rows.positions,
+            range: ranges(&vec![0; rows.batch], rows.past, rows.seq),
+            features: rows.features,
+        };
+        self.pass(tokens, Some((pool, pages)), probe)
+    }
+
+    /// Embedding, splice and decoder over checked tokens.
+    fn pass(
+        &self,
+        tokens: Tokens<'_>,
+        cache: Option<(&mut KvPool, Pages)>,
+        probe: &mut Probe,
+    ) -> Result<Tensor<2>, Error> {
+        let device = self.device();
+        let mut x = self.embed(tokens.input_ids);
+        if let Some((rows, source)) = tokens.features {
+            x = splice(x, rows, Tensor::from_data(source, &device));
+        }
+        probe.record(|| "inputs_embeds".into(), &x);
+        let rope = self.rope_table(tokens.positions, &device);
+        let n = tokens.batch * tokens.seq;
+        let ints = |values: Vec<i64>, dims: [usize; 2]| -> Tensor<2, Int> {
+            Tensor::from_data(TensorData::new(values, dims), &device)
+        };
+        let (pool, pages) = cache.unzip();
+        let positions = ints(tokens.positions.to_vec(), [3, n]);
+        let few = n <= FEW_ROWS && pages.is_some();
+        let context = Context {
+            batch: tokens.batch,
+            seq: tokens.seq,
             rope: &rope,
-            positions: Tensor::from_data(positions, &device),
-            range: Tensor::from_data(TensorData::new(ranges(sequences, past), [n, 2]), &device),
+            angles: few.then(|| rope.angles(positions.clone())),
+            positions,
+            range: ints(tokens.range, [n, 2]),
             pairing: match self.config.family {
                 Family::Glm4v => Pairing::Interleaved,
                 Family::Glm4vMoe => Pairing::HalfSplit,
             },
+            paging: pages.map(|pages| Paging {
+                slots: Tensor::from_data(pages.slots.as_slice(), &device),
+                table: ints(pages.table, [tokens.batch, pages.max_blocks]),
+            }),
         };
-        let hidden = self
-            .language_model
-            .forward(x, &context, cache.as_deref_mut(), probe);
-        if let Some(cache) = cache {
-            cache.advance(sequences.seq);
-        }
-        Ok(hidden)
+        self.language_model.forward(x, &context, pool, probe)
     }
 
     /// Scores over the vocabulary.
@@ -194,31 +273,13 @@ impl Glm4v {
     /// `ids` n of them → `[n, hidden]`.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
         let device = self.device();
-        let look_up = |table: Tensor<2>, ids: Vec<i64>| {
-            let index = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
-            let rows = table.select(0, index);
-            if rows.dtype() == DType::F32 {
-                rows
-            } else {
-                rows.cast(DType::F32)
-            }
-        };
-        let all = || ids.iter().map(|id| i64::from(*id));
-        if let [table] = self.embed_tokens.as_slice() {
-            return look_up(table.val(), all().collect());
-        }
-        let mut base = 0i64;
+        let index: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+        let index = Tensor::<1, Int>::from_data(index.as_slice(), &device);
+        let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
         for table in &self.embed_tokens {
-            let table = table.val();
-            let rows = table.dims()[0] as i64;
-            let inside = |id: i64| (base..base + rows).contains(&id);
-            let mask: Vec<f32> = all().map(|id| if inside(id) { 1.0 } else { 0.0 }).collect();
-            let local = all()
-                .map(|id| if inside(id) { id - base } else { 0 })
-                .collect();
-            let mask = Tensor::<1>::from_data(mask.as_slice(), &device).reshape([ids.len(), 1]);
-            let part = look_up(table, local) * mask;
+            let rows = table.dims()[0];
+            let part = embed(table.val(), index.clone(), base);
             sum = Some(match sum {
                 Some(sum) => sum + part,
                 None => part,
@@ -282,13 +343,9 @@ impl Glm4v {
         Ok(self.projector.forward(x, probe))
     }
 
-    fn rope_table(&self, sequences: &Sequences, device: &Device) -> RopeTable {
+    fn rope_table(&self, positions: &[i64], device: &Device) -> RopeTable {
         let text = &self.config.text;
-        let needed = sequences
-            .positions
-            .iter()
-            .max()
-            .map_or(1, |p| *p as usize + 1);
+        let needed = positions.iter().max().map_or(1, |p| *p as usize + 1);
         let autodiff = device.is_autodiff();
         let mut cached = self
             .rope

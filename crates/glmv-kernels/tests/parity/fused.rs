@@ -30,6 +30,14 @@ const KINDS: [Kind; 4] = [
     Kind::Codes(Format::Q4),
 ];
 
+/// All views of f32 weights; the others are made contiguous by the same code.
+fn views(kind: Kind) -> &'static [View] {
+    match kind {
+        Kind::F32 => &View::ALL,
+        _ => &View::ALL[..1],
+    }
+}
+
 fn weight<const D: usize>(source: &mut Source, dims: [usize; D], kind: Kind) -> Weight<D> {
     match kind {
         Kind::Codes(format) => source.codes(dims, format).into(),
@@ -80,9 +88,9 @@ fn fused_linear_matches_its_twin() {
         (4, 13, 6),
     ] {
         for kind in KINDS {
-            for view in View::ALL {
+            for view in views(kind) {
                 let name = format!("{rows}x{k} {n} {kind:?}");
-                check(Op::Fused, &name, view, TOLERANCE, |s, p| {
+                check(Op::Fused, &name, *view, TOLERANCE, |s, p| {
                     products(s, p, [rows, k, n], kind)
                 });
             }
@@ -140,9 +148,9 @@ fn fused_experts_match_their_twin() {
         ([3, 2, 6], [30, 7]),
     ] {
         for kind in KINDS {
-            for view in View::ALL {
+            for view in views(kind) {
                 let name = format!("{sizes:?} {shape:?} {kind:?}");
-                check(Op::Fused, &name, view, TOLERANCE, |s, p| {
+                check(Op::Fused, &name, *view, TOLERANCE, |s, p| {
                     experts(s, p, sizes, shape, kind)
                 });
             }
@@ -218,12 +226,12 @@ fn queries(
 
 #[test]
 fn fused_qkv_matches_its_twin() {
-    for tokens in [1, 2, 5, 11, 64] {
+    for tokens in [1, 3, 11, 64] {
         for pairing in [Pairing::HalfSplit, Pairing::Interleaved] {
             for kind in KINDS {
-                for view in View::ALL {
+                for view in views(kind) {
                     let name = format!("{tokens} {pairing:?} {kind:?}");
-                    check(Op::Fused, &name, view, TOLERANCE, |s, p| {
+                    check(Op::Fused, &name, *view, TOLERANCE, |s, p| {
                         queries(s, p, tokens, pairing, kind)
                     });
                 }

@@ -8,6 +8,7 @@ mod attention;
 mod backward;
 mod fused;
 mod gather;
+mod invariance;
 mod linear;
 mod moe;
 mod paged;

@@ -1,11 +1,14 @@
 //! Grouped-query attention of the decoder with multimodal rotary positions.
 
-use super::{Context, KvCache};
+use super::{Context, KvPool};
 use crate::config::TextConfig;
 use crate::{Error, Linear, Loader};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use glmv_kernels::{Norm, attention, rms_norm, rope};
+use glmv_kernels::{
+    CacheRows, Heads, KvFormat, KvStore, Norm, attention, attention_paged, fused_qkv, qkv_is_fused,
+    rms_norm, rope,
+};
 
 /// HF `Glm4vTextAttention` / `Glm4vMoeTextAttention` weights.
 #[derive(Module, Debug)]
@@ -43,9 +46,19 @@ impl Attention {
         norm: Norm,
         config: &TextConfig,
         context: &Context<'_>,
-        cache: Option<(&mut KvCache, usize)>,
+        mut pool: Option<(&mut KvPool, usize)>,
     ) -> Tensor<2> {
         let (batch, seq, head_dim) = (context.batch, context.seq, config.head_dim);
+        let width = config.num_heads * head_dim;
+        let (scale, range) = ((head_dim as f32).powf(-0.5), context.range.clone());
+        if let (Some((pool, layer)), Some(paging)) = (&mut pool, &context.paging)
+            && let Some(q) = self.decode(&x, &norm, config, context, (pool, *layer))
+        {
+            let (block, table) = (pool.block_size(), paging.table.clone());
+            let q = q.reshape([batch, seq, config.num_heads, head_dim]);
+            let out = attention_paged(q, pool.store(*layer), table, range, scale, block);
+            return out.reshape([batch * seq, width]);
+        }
         let (q, kv) = (config.num_heads * head_dim, config.num_kv_heads * head_dim);
         let x = rms_norm(x, norm.weight, norm.eps);
         let rows = |range| self.qkv_proj.forward_rows(x.clone(), range);
@@ -55,14 +68,57 @@ impl Attention {
         let k = turn(split(rows(q..q + kv), config.num_kv_heads));
         let q = turn(split(rows(0..q), config.num_heads));
         let q = q.reshape([batch, seq, config.num_heads, head_dim]);
-        let kv_shape = [batch, seq, config.num_kv_heads, head_dim];
-        let (k, v) = (k.reshape(kv_shape), v.reshape(kv_shape));
-        let (k, v) = match cache {
-            Some((cache, layer)) => cache.append(layer, k, v),
-            None => (k, v),
+        let v = split(v, config.num_kv_heads);
+        let out = match (pool, &context.paging) {
+            (Some((pool, layer)), Some(paging)) => {
+                let block = pool.block_size();
+                let store = pool.write(layer, k, v, paging.slots.clone());
+                attention_paged(q, store, paging.table.clone(), range, scale, block)
+            }
+            _ => {
+                let shape = [batch, seq, config.num_kv_heads, head_dim];
+                attention(q, k.reshape(shape), v.reshape(shape), range, scale)
+            }
         };
-        let scale = (head_dim as f32).powf(-0.5);
-        let out = attention(q, k, v, context.range.clone(), scale);
-        out.reshape([batch * seq, config.num_heads * head_dim])
+        out.reshape([batch * seq, width])
+    }
+
+    /// Norm, projections, rotation and cache write in one launch, where there is one.
+    ///
+    /// # Shapes
+    /// → `[tokens, heads, head_dim]`.
+    fn decode(
+        &self,
+        x: &Tensor<2>,
+        norm: &Norm,
+        config: &TextConfig,
+        context: &Context<'_>,
+        (pool, layer): (&mut KvPool, usize),
+    ) -> Option<Tensor<3>> {
+        let heads = Heads {
+            queries: config.num_heads,
+            keys: config.num_kv_heads,
+            dim: config.head_dim,
+        };
+        let angles = context.angles.clone()?;
+        let (weight, bias) = self.qkv_proj.whole()?;
+        let slots = context.paging.as_ref()?.slots.clone();
+        if pool.format() == KvFormat::Q8 || !qkv_is_fused(x, &weight, heads, context.rope) {
+            return None;
+        }
+        let (x, norm, pairing) = (x.clone(), norm.clone(), context.pairing);
+        pool.update(layer, |store| match store {
+            KvStore::Float { keys, values } => {
+                let cache = CacheRows {
+                    keys,
+                    values,
+                    slots,
+                };
+                let rotation = (angles, pairing);
+                let (q, keys, values) = fused_qkv(x, norm, (weight, bias), heads, rotation, cache);
+                (KvStore::Float { keys, values }, Some(q))
+            }
+            codes => (codes, None),
+        })
     }
 }

@@ -1,29 +1,54 @@
-//! Keys and values of the tokens seen so far, one pair of tensors per layer, grown by doubling.
+//! The cache of one batch whose rows grow together: a pool with a block table per row. The engine
+//! keeps its own tables; this is for one batch alone.
 
-use crate::Precision;
-use burn::tensor::{Device, Tensor, s};
+use super::kv_pool::{BlockId, KvPool, PoolConfig};
+use crate::config::TextConfig;
+use crate::loader::float_on;
+use crate::{Error, Precision};
+use burn::tensor::Device;
+use glmv_kernels::KvFormat;
 
-/// KV cache of one batch: per layer `[batch, capacity, kv_heads, head_dim]` for keys and values.
+/// Tokens per block of a [`KvCache`].
+const BLOCK: usize = 16;
+
+/// KV cache of one batch; allocated at the first pass and grown by doubling.
 #[derive(Debug)]
 pub struct KvCache {
-    layers: Vec<Option<(Tensor<4>, Tensor<4>)>>,
+    pool: KvPool,
+    /// Blocks of each row, in order.
+    tables: Vec<Vec<BlockId>>,
     /// Tokens held per row, padding included.
     len: usize,
+    /// Tokens per row to make room for.
     capacity: usize,
-    precision: Precision,
-    device: Device,
 }
 
 impl KvCache {
-    /// An empty cache for `layers` layers; `capacity` tokens are allocated at the first append.
-    pub fn new(layers: usize, capacity: usize, precision: Precision, device: &Device) -> Self {
-        KvCache {
-            layers: (0..layers).map(|_| None).collect(),
+    /// An empty cache with room for `capacity` tokens per row.
+    ///
+    /// # Errors
+    /// [`Error::KvPool`] if the format does not take the model's heads.
+    pub fn new(
+        config: &TextConfig,
+        capacity: usize,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let format = match float_on(device, precision) {
+            Precision::F32 => KvFormat::F32,
+            Precision::F16 | Precision::Q8 | Precision::Q4 => KvFormat::F16,
+        };
+        let pool = PoolConfig {
+            blocks: 0,
+            block_size: BLOCK,
+            format,
+        };
+        Ok(KvCache {
+            pool: KvPool::new(config, pool, device)?,
+            tables: Vec::new(),
             len: 0,
             capacity: capacity.max(1),
-            precision,
-            device: device.clone(),
-        }
+        })
     }
 
     /// Tokens held per row, left padding included.
@@ -36,56 +61,46 @@ impl KvCache {
         self.len == 0
     }
 
-    /// Bytes of all keys and values on the device.
-    pub fn bytes(&self) -> usize {
-        let used = self.layers.iter().flatten();
-        used.map(|(k, v)| {
-            (k.shape().num_elements() + v.shape().num_elements()) * self.precision.bytes()
-        })
-        .sum()
+    /// Forgets the tokens behind the first `len`, in every row; their memory stays.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
-    /// Writes `[batch, seq, kv_heads, head_dim]` behind the tokens already held and returns the
-    /// layer's whole keys and values (capacity rows; rows beyond the written ones are undefined).
-    pub(crate) fn append(
-        &mut self,
-        layer: usize,
-        k: Tensor<4>,
-        v: Tensor<4>,
-    ) -> (Tensor<4>, Tensor<4>) {
-        let [batch, seq, heads, head_dim] = k.dims();
+    /// Bytes of all keys and values on the device.
+    pub fn bytes(&self) -> usize {
+        self.pool.bytes()
+    }
+
+    /// Makes room for `seq` more tokens in each of `batch` rows.
+    pub(crate) fn reserve(&mut self, batch: usize, seq: usize) -> Result<(), Error> {
+        if self.tables.is_empty() {
+            self.tables = vec![Vec::new(); batch];
+        }
+        if self.tables.len() != batch {
+            let reason = format!("{batch} rows for a cache of {}", self.tables.len());
+            return Err(Error::Input { reason });
+        }
         let needed = self.len + seq;
         if needed > self.capacity {
             self.capacity = needed.max(self.capacity * 2);
         }
-        let dtype = self.precision.dtype();
-        let (k, v) = (k.cast(dtype), v.cast(dtype));
-        let shape = [batch, self.capacity, heads, head_dim];
-        // Taken out, so that the only handle is ours and the write happens in place.
-        let (mut keys, mut values) = match self.layers[layer].take() {
-            Some((keys, values)) if keys.dims()[1] == self.capacity => (keys, values),
-            Some((keys, values)) => {
-                let room = || Tensor::<4>::zeros(shape, (&self.device, dtype));
-                let old = keys.dims()[1];
-                let all = s![.., 0..old];
-                (
-                    room().slice_assign(all, keys),
-                    room().slice_assign(all, values),
-                )
-            }
-            None => {
-                let room = || Tensor::<4>::zeros(shape, (&self.device, dtype));
-                (room(), room())
-            }
-        };
-        let rows = s![.., self.len..needed];
-        keys = keys.slice_assign(rows, k);
-        values = values.slice_assign(rows, v);
-        self.layers[layer] = Some((keys.clone(), values.clone()));
-        (keys, values)
+        let more = self.capacity.div_ceil(BLOCK) - self.tables.first().map_or(0, Vec::len);
+        let mut next = self.pool.blocks() as u32;
+        self.pool.grow(more * batch)?;
+        for table in &mut self.tables {
+            table.extend((next..next + more as u32).map(BlockId));
+            next += more as u32;
+        }
+        Ok(())
     }
 
-    /// Counts `seq` tokens as held, once all layers appended them.
+    /// The pool and the rows' tables.
+    pub(crate) fn parts(&mut self) -> (&mut KvPool, Vec<&[BlockId]>) {
+        let tables = self.tables.iter().map(Vec::as_slice).collect();
+        (&mut self.pool, tables)
+    }
+
+    /// Counts `seq` tokens as held, once all layers wrote them.
     pub(crate) fn advance(&mut self, seq: usize) {
         self.len += seq;
     }

@@ -3,10 +3,12 @@
 
 mod attention;
 mod kv_cache;
+mod kv_pool;
 mod moe;
 
 pub use attention::Attention;
 pub use kv_cache::KvCache;
+pub use kv_pool::{BlockId, KvPool, PoolConfig};
 pub use moe::Moe;
 
 use crate::config::{Config, Family, TextConfig};
@@ -67,7 +69,18 @@ pub(crate) struct Context<'a> {
     pub positions: Tensor<2, Int>,
     /// `[batch * seq, 2]`, in key rows of the cache.
     pub range: Tensor<2, Int>,
+    /// Rotation of every token, where the fused launch of decoding may take it.
+    pub angles: Option<Tensor<2>>,
     pub pairing: Pairing,
+    pub paging: Option<Paging>,
+}
+
+/// Where a pass writes and reads its keys and values, for all layers.
+pub(crate) struct Paging {
+    /// `[batch * seq]`, rows of the pool.
+    pub slots: Tensor<1, Int>,
+    /// `[batch, max_blocks]`.
+    pub table: Tensor<2, Int>,
 }
 
 impl Decoder {
@@ -94,27 +107,30 @@ impl Decoder {
     ///
     /// # Shapes
     /// `x` `[batch * seq, hidden]` → `[batch * seq, hidden]`, f32.
+    ///
+    /// # Errors
+    /// A failed read of activations, where experts lie on the host.
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
         context: &Context<'_>,
-        mut cache: Option<&mut KvCache>,
+        mut pool: Option<&mut KvPool>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, Error> {
         let mut x = x;
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(
                 x,
                 &self.config,
                 context,
-                cache.as_deref_mut().map(|c| (c, i)),
+                pool.as_deref_mut().map(|pool| (pool, i)),
                 probe,
-            );
+            )?;
             probe.record(|| format!("hidden_after_layer_{i}"), &x);
         }
         let x = rms_norm(x, self.norm.val(), self.config.rms_norm_eps);
         probe.record(|| "final_norm".into(), &x);
-        x
+        Ok(x)
     }
 }
 
@@ -150,7 +166,7 @@ impl Layer {
         };
         let mlp = match &t.moe {
             Some(moe) if index >= moe.first_k_dense_replace => {
-                FeedForward::Experts(Moe::load(loader, moe, h, &name("mlp"))?)
+                FeedForward::Experts(Moe::load(loader, index, moe, h, &name("mlp"))?)
             }
             _ => FeedForward::Dense(FusedMlp::load(loader, config, &name("mlp"))?),
         };
@@ -169,9 +185,9 @@ impl Layer {
         x: Tensor<2>,
         config: &TextConfig,
         context: &Context<'_>,
-        cache: Option<(&mut KvCache, usize)>,
+        pool: Option<(&mut KvPool, usize)>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, Error> {
         let norm = |weight: &Param<Tensor<1>>| Norm {
             weight: weight.val(),
             eps: config.rms_norm_eps,
@@ -181,7 +197,7 @@ impl Layer {
             norm(&self.input_layernorm),
             config,
             context,
-            cache,
+            pool,
         );
         let x = match &self.post_self_attn_layernorm {
             Some(post) => {
@@ -216,8 +232,8 @@ impl FeedForward {
         before: Norm,
         after: Option<Norm>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
-        match (self, after) {
+    ) -> Result<Tensor<2>, Error> {
+        Ok(match (self, after) {
             (FeedForward::Dense(mlp), after) => {
                 let act = mlp
                     .gate_up_proj
@@ -231,7 +247,7 @@ impl FeedForward {
                 }
             }
             // No published family norms the output of its experts.
-            (FeedForward::Experts(moe), _) => moe.forward(x, before, probe),
-        }
+            (FeedForward::Experts(moe), _) => moe.forward(x, before, probe)?,
+        })
     }
 }

@@ -30,8 +30,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     check(args)?;
     session::handle_ctrl_c()?;
     let quiet = args.json;
-    let (choice, dtype) = (args.device.device.into(), args.device.dtype.into());
-    let session = session::load(model, choice, dtype, quiet)?;
+    let session = session::load(model, &args.device, quiet)?;
     match &args.prompt {
         Some(prompt) => ask(args, &session, prompt),
         None => chat::run(args, &session),

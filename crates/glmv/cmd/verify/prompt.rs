@@ -142,7 +142,7 @@ impl Prompt {
     pub(super) fn greedy(&self, model: &Glm4v, steps: usize) -> anyhow::Result<Greedy> {
         let sequences = self.sequences();
         let (batch, seq) = (sequences.batch, sequences.seq);
-        let mut cache = model.new_cache(seq);
+        let mut cache = model.new_cache(seq)?;
         let hidden = model.forward(&self.batch(&sequences), Some(&mut cache), &mut Probe::off())?;
         let last: Vec<usize> = (1..=batch).map(|b| b * seq - 1).collect();
         let mut logits = read(model.logits(model.select_rows(hidden, &last)))?;
