@@ -245,11 +245,7 @@ pub(crate) const SHADERS: &[Shader] = &[
     Shader {
         name: "linear_tile_sub",
         source: include_str!("linear_tile_sub.wgsl"),
-        sets: tile_sets![
-            kind_sets,
-            [("HAS_BIAS", "true"), ("COLUMNS", "8u")],
-            [("HAS_BIAS", "false"), ("COLUMNS", "4u")],
-        ],
+        sets: tile_sets![kind_sets, [("HAS_BIAS", "true")], [("HAS_BIAS", "false")],],
     },
     Shader {
         name: "matmul_nn",

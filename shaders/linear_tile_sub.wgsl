@@ -5,13 +5,13 @@
 // buffers: as bound; scales may be any buffer for float weights, bias any when HAS_BIAS is false
 // layout:  a row of weights is `words` Words: vec4 of f32 or f16, or u32 of 4 codes of 8 bits or 8 of 4 bits (glmv-quant), with
 //          one f16 scale per block of 32 codes, two to a u32
-// grid:    ceil(rows / (GROUPS * HELD)) * ceil(n / (8 * COLUMNS)) workgroups, folded above 65535, row tiles fastest
-// work:    one subgroup makes GROUPS * HELD rows x 8 * COLUMNS columns of out. A lane owns every eighth column; x is
+// grid:    ceil(rows / (GROUPS * HELD)) * ceil(n / 64) workgroups, folded above 65535, row tiles fastest
+// work:    one subgroup makes GROUPS * HELD rows x 64 columns of out. A lane owns four columns and four further on; x is
 //          loaded lane = row and spread by shuffles. On such an adapter a load costs the same whatever it reads, so
 //          every loaded value is used many times from registers and nothing goes through workgroup memory
 // order:   a sum runs over k in ascending order, with codes block by block, in every variant and as in
 //          linear_rows_sub.wgsl: a row's result does not depend on the number of rows
-// domain:  k divisible by 4; Word and Four vec4 of the float, or u32 and vec4<u32>; PARTS 2 for 4-bit codes, else 1; HELD at most 8, and 8 if GROUPS > 1
+// domain:  k and n divisible by 4; Word and Four vec4 of the float, or u32 and vec4<u32>; PARTS 2 for 4-bit codes, else 1; HELD at most 8, and 8 if GROUPS > 1
 // twin:    crates/glmv-kernels/src/linear.rs
 
 alias Word = vec4<f32>; // param
@@ -21,19 +21,19 @@ const PARTS: u32 = 1u; // param
 const HAS_BIAS: bool = true; // param
 const GROUPS: u32 = 1u; // param
 const HELD: u32 = 8u; // param
-const COLUMNS: u32 = 8u; // param
 const WG: u32 = 8u; // param
 
 const g = 0u; // index < GROUPS
 const i = 0u; // index < HELD
-const j = 0u; // index < COLUMNS
+const h = 0u; // index < 2
+const c = 0u; // index < 4
 const p = 0u; // index < PARTS
 
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // [rows, k / 4]
 @group(0) @binding(1) var<storage, read_write> weight: array<Word>; // [n, words]
 @group(0) @binding(2) var<storage, read_write> scales: array<u32>; // [n, scale words]
 @group(0) @binding(3) var<storage, read_write> bias: array<f32>; // [n]
-@group(0) @binding(4) var<storage, read_write> out: array<f32>; // [rows, n]
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [rows, n / 4]
 @group(0) @binding(5) var<storage, read> info: array<u32>; // [rows, n, k / 4, words, scale words]
 
 // Values of KIND.
@@ -84,18 +84,22 @@ fn x_at(start: u32, k: u32) -> vec4<f32> {
     return v * vec4<f32>(1.0, 0.0625, 0.00390625, 0.000244140625);
 }
 
-// sum + a . b, x first
-fn dot4(a: vec4<f32>, b: vec4<f32>, sum: f32) -> f32 {
-    return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+// sums of four columns + v . each of their weights, v.x first
+fn mac(sums: vec4<f32>, v: vec4<f32>, w: mat4x4<f32>) -> vec4<f32> {
+    return fma(w[3], v.wwww, fma(w[2], v.zzzz, fma(w[1], v.yyyy, fma(w[0], v.xxxx, sums))));
 }
 
 fn scale_at(start: u32, block: u32) -> f32 {
     return unpack2x16float(scales[start + block / 2u])[block % 2u];
 }
 
-fn store(row: u32, column: u32, sum: f32) {
-    if row < info[0] && column < info[1] {
-        out[row * info[1] + column] = sum + select(0.0, bias[select(0u, column, HAS_BIAS)], HAS_BIAS);
+fn bias_at(column: u32) -> f32 {
+    return select(0.0, bias[select(0u, column, HAS_BIAS)], HAS_BIAS);
+}
+
+fn store(row: u32, column: u32, sums: vec4<f32>) {
+    if column < info[1] {
+        out[(row * info[1] + column) / 4u] = sums;
     }
 }
 
@@ -110,39 +114,47 @@ fn main(
     let row_tiles = max((rows + ROWS - 1u) / ROWS, 1u);
     let index = group.x + group.y * groups.x;
     let row = index % row_tiles * ROWS;
-    let first_column = index / row_tiles * (8u * COLUMNS);
+    let first_column = index / row_tiles * 64u;
     if rows == 0u || first_column >= n {
         return;
     }
 
     // Rows and columns past the end repeat the last one and their sums are never stored.
-    let column = first_column + lane;
+    let column = first_column + lane * 4u;
     let x_g = min(row + g * 8u + min(lane, HELD - 1u), rows - 1u) * info[2]; // each g
-    let w_j = min(column + j * 8u, n - 1u) * info[3]; // each j
-    let s_j = min(column + j * 8u, n - 1u) * info[4]; // each j
-    var sum_g_i_j = 0.0; // each g i j
-    var total_g_i_j = 0.0; // each g i j
+    let n_h_c = min(column + h * 32u + c, n - 1u); // each h c
+    var sum_g_i_h = vec4<f32>(); // each g i h
+    var total_g_i_h = vec4<f32>(); // each g i h
     // Float weights are one block: on such an adapter every further loop copies all sums.
     let block_words = select(info[3], BLOCK_WORDS, CODES);
     for (var block = 0u; block * block_words < info[3]; block++) {
         for (var word = block * block_words; word < (block + 1u) * block_words; word++) {
-            let word_j = weight[w_j + word]; // each j
+            let word_h_c = weight[n_h_c * info[3] + word]; // each h c
             { // each p
-                let b_j = values(word_j, p); // each j
+                var t_h: array<vec4<f32>, 4>; // each h
+                t_h[c] = values(word_h_c, p); // each h c
+                let b_h = transpose(mat4x4<f32>(t_h[0], t_h[1], t_h[2], t_h[3])); // each h
                 { // each g
                     let own = x_at(x_g, word * PARTS + p);
                     { // each i
-                        let a = subgroupShuffle(own, i);
-                        sum_g_i_j = dot4(a, b_j, sum_g_i_j); // each j
+                        let v = subgroupShuffle(own, i);
+                        sum_g_i_h = mac(sum_g_i_h, v, b_h); // each h
                     }
                 }
             }
         }
         if CODES {
-            let scale_j = scale_at(s_j, block); // each j
-            total_g_i_j = fma(sum_g_i_j, scale_j, total_g_i_j); // each g i j
-            sum_g_i_j = 0.0; // each g i j
+            var scale_h = vec4<f32>(); // each h
+            scale_h[c] = scale_at(n_h_c * info[4], block); // each h c
+            total_g_i_h = fma(sum_g_i_h, scale_h, total_g_i_h); // each g i h
+            sum_g_i_h = vec4<f32>(); // each g i h
         }
     }
-    store(row + g * 8u + i, column + j * 8u, select(sum_g_i_j, total_g_i_j, CODES)); // each g i j
+    var bias_h = vec4<f32>(); // each h
+    bias_h[c] = bias_at(n_h_c); // each h c
+    { // each g i
+        if row + g * 8u + i < rows {
+            store(row + g * 8u + i, column + h * 32u, select(sum_g_i_h, total_g_i_h, CODES) + bias_h); // each h
+        }
+    }
 }

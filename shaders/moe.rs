@@ -131,8 +131,8 @@ pub const SHADERS: &[Shader] = &[
         source: include_str!("moe_product_sub.wgsl"),
         sets: tile_sets![
             kind_sets,
-            [INT, ("PAIRED", "true"), ("PAIRS", "4u")],
-            [UINT, ("PAIRED", "false"), ("PAIRS", "2u")],
+            [INT, ("PAIRED", "true")],
+            [UINT, ("PAIRED", "false")],
         ],
     },
     Shader {

@@ -8,13 +8,13 @@
 // source: HF `Glm4vMoeTextMoE.moe` / `Glm4vMoeTextMLP` (GLM-V), all experts in one launch
 // layout: as in linear_tile_sub.wgsl; scales may be any buffer for float weights
 // twin: crates/glmv-kernels/src/moe.rs
-// grid: max_tiles * ceil(columns / (16 * PAIRS), or / (8 * PAIRS) if PAIRED) workgroups, folded, tile fastest
+// grid: max_tiles * ceil(columns / 64, or / 32 if PAIRED) workgroups, folded, tile fastest
 // One subgroup multiplies one tile (GROUPS * HELD sorted slots of one expert, from moe_tiles with TM = GROUPS * HELD)
-// by 16 * PAIRS rows of the matrix. A lane owns every eighth of them; a is loaded lane = slot and spread by shuffles.
+// by 64 rows of the matrix (32 gate and 32 up rows). A lane owns four rows and four further on; x is loaded lane = slot and spread by shuffles.
 // A sum runs over k in ascending order, with codes block by block, in every variant and as in moe_rows_sub.wgsl: a
 // slot's result does not depend on the others.
 // Rows of y whose slot is not in `sorted` are left unwritten.
-// domain: k divisible by 4; Word and Four vec4 of the float, or u32 and vec4<u32>; PARTS 2 for 4-bit codes, else 1;
+// domain: k and columns divisible by 4; Word and Four vec4 of the float, or u32 and vec4<u32>; PARTS 2 for 4-bit codes, else 1;
 // HELD at most 8, and 8 if GROUPS > 1; element counts < 2^32
 
 alias Int = i32; // param
@@ -25,12 +25,12 @@ const PARTS: u32 = 1u; // param
 const PAIRED: bool = false; // param
 const GROUPS: u32 = 1u; // param
 const HELD: u32 = 8u; // param
-const PAIRS: u32 = 4u; // param
 const WG: u32 = 8u; // param
 
 const g = 0u; // index < GROUPS
 const i = 0u; // index < HELD
-const j = 0u; // index < PAIRS
+const h = 0u; // index < 2
+const c = 0u; // index < 4
 const p = 0u; // index < PARTS
 
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // [slots / row_div, k / 4]
@@ -39,7 +39,7 @@ const p = 0u; // index < PARTS
 @group(0) @binding(3) var<storage, read_write> sorted: array<Int>; // [slots]
 @group(0) @binding(4) var<storage, read_write> offsets: array<Int>; // [experts + 1]
 @group(0) @binding(5) var<storage, read_write> tiles: array<Int>; // [max_tiles, 2]: expert or -1, first sorted row
-@group(0) @binding(6) var<storage, read_write> y: array<f32>; // [slots, columns]
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>; // [slots, columns / 4]
 @group(0) @binding(7) var<storage, read> info: array<u32>; // [max_tiles, columns, k / 4, words, scale words, row_div]
 
 const UNUSED: u32 = 0xffffffffu; // tile beyond the last
@@ -91,35 +91,23 @@ fn x_at(start: u32, k: u32) -> vec4<f32> {
     return v * vec4<f32>(1.0, 0.0625, 0.00390625, 0.000244140625);
 }
 
-// sum + a . b, x first
-fn dot4(a: vec4<f32>, b: vec4<f32>, sum: f32) -> f32 {
-    return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+// sums of four columns + v . each of their weights, v.x first
+fn mac(sums: vec4<f32>, v: vec4<f32>, w: mat4x4<f32>) -> vec4<f32> {
+    return fma(w[3], v.wwww, fma(w[2], v.zzzz, fma(w[1], v.yyyy, fma(w[0], v.xxxx, sums))));
 }
 
 fn scale_at(start: u32, block: u32) -> f32 {
     return unpack2x16float(scales[start + block / 2u])[block % 2u];
 }
 
-fn silu(v: f32) -> f32 {
+fn silu(v: vec4<f32>) -> vec4<f32> {
     let z = exp(-abs(v)); // cannot overflow
-    return v * select(z, 1.0, v > 0.0) / (1.0 + z);
+    return v * select(z, vec4<f32>(1.0), v > vec4<f32>(0.0)) / (1.0 + z);
 }
 
-// Two sums of one slot: gate and up of a column, or two columns.
-fn store(slot: u32, column: u32, left: f32, right: f32) {
-    let columns = info[1];
-    let at = slot * columns + column;
-    if PAIRED {
-        if column < columns {
-            y[at] = silu(left) * right;
-        }
-    } else {
-        if column < columns {
-            y[at] = left;
-        }
-        if column + 8u * PAIRS < columns {
-            y[at + 8u * PAIRS] = right;
-        }
+fn store(slot: u32, column: u32, values: vec4<f32>) {
+    if column < info[1] {
+        y[(slot * info[1] + column) / 4u] = values;
     }
 }
 
@@ -132,7 +120,7 @@ fn main(
     let index = group.x + group.y * groups.x;
     let columns = info[1];
     let tile = index % info[0];
-    let first_column = index / info[0] * select(16u * PAIRS, 8u * PAIRS, PAIRED);
+    let first_column = index / info[0] * select(64u, 32u, PAIRED);
     let expert = u32(tiles[2u * tile]);
     if expert == UNUSED || first_column >= columns {
         return;
@@ -141,55 +129,48 @@ fn main(
     // Slots and columns past the end repeat the last one and their sums are never stored.
     let first = u32(tiles[2u * tile + 1u]);
     let end = u32(offsets[expert + 1u]);
-    let column = first_column + lane;
+    let column = first_column + lane * 4u;
     let slot_g = u32(sorted[min(first + g * 8u + min(lane, HELD - 1u), end - 1u)]); // each g
     let x_g = slot_g / info[5] * info[2]; // each g
     let matrix = expert * columns * select(1u, 2u, PAIRED);
-    let last = matrix + columns * select(1u, 2u, PAIRED) - 1u;
-    let beside = select(8u * PAIRS, columns, PAIRED); // from the left row of the matrix to the right one
-    let left_j = matrix + min(column + j * 8u, columns - 1u); // each j
-    let right_j = min(left_j + beside, last); // each j
-    let l_j = left_j * info[3]; // each j
-    let r_j = right_j * info[3]; // each j
-    var left_g_i_j = 0.0; // each g i j
-    var right_g_i_j = 0.0; // each g i j
-    var left_total_g_i_j = 0.0; // each g i j
-    var right_total_g_i_j = 0.0; // each g i j
+    let n_h_c = matrix + select(min(column + h * 32u + c, columns - 1u), h * columns + min(column + c, columns - 1u), PAIRED); // each h c
+    var sum_g_i: array<vec4<f32>, 2>; // each g i
+    var total_g_i: array<vec4<f32>, 2>; // each g i
     // Float weights are one block: on such an adapter every further loop copies all sums.
     let block_words = select(info[3], BLOCK_WORDS, CODES);
     for (var block = 0u; block * block_words < info[3]; block++) {
         for (var word = block * block_words; word < (block + 1u) * block_words; word++) {
-            let l_word_j = weight[l_j + word]; // each j
-            let r_word_j = weight[r_j + word]; // each j
+            let word_h_c = weight[n_h_c * info[3] + word]; // each h c
             { // each p
-                let b_j = values(l_word_j, p); // each j
-                let c_j = values(r_word_j, p); // each j
+                var t_h: array<vec4<f32>, 4>; // each h
+                t_h[c] = values(word_h_c, p); // each h c
+                let b_h = transpose(mat4x4<f32>(t_h[0], t_h[1], t_h[2], t_h[3])); // each h
                 { // each g
                     let own = x_at(x_g, word * PARTS + p);
                     { // each i
                         let v = subgroupShuffle(own, i);
-                        left_g_i_j = dot4(v, b_j, left_g_i_j); // each j
-                        right_g_i_j = dot4(v, c_j, right_g_i_j); // each j
+                        sum_g_i[h] = mac(sum_g_i[h], v, b_h); // each h
                     }
                 }
             }
         }
         if CODES {
-            let l_scale_j = scale_at(left_j * info[4], block); // each j
-            let r_scale_j = scale_at(right_j * info[4], block); // each j
-            left_total_g_i_j = fma(left_g_i_j, l_scale_j, left_total_g_i_j); // each g i j
-            right_total_g_i_j = fma(right_g_i_j, r_scale_j, right_total_g_i_j); // each g i j
-            left_g_i_j = 0.0; // each g i j
-            right_g_i_j = 0.0; // each g i j
+            var scale_h = vec4<f32>(); // each h
+            scale_h[c] = scale_at(n_h_c * info[4], block); // each h c
+            total_g_i[h] = fma(sum_g_i[h], scale_h, total_g_i[h]); // each g i h
+            sum_g_i[h] = vec4<f32>(); // each g i h
         }
     }
     { // each g i
         let slot = subgroupShuffle(slot_g, i);
+        if CODES {
+            sum_g_i = total_g_i;
+        }
         if first + g * 8u + i < end {
-            { // each j
-                let l = select(left_g_i_j, left_total_g_i_j, CODES);
-                let r = select(right_g_i_j, right_total_g_i_j, CODES);
-                store(slot, column + j * 8u, l, r);
+            if PAIRED {
+                store(slot, column, silu(sum_g_i[0]) * sum_g_i[1]);
+            } else {
+                store(slot, column + h * 32u, sum_g_i[h]); // each h
             }
         }
     }

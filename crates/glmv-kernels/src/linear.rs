@@ -106,7 +106,7 @@ pub(crate) mod cube {
     /// By tiles where they pay, else by the row kernels.
     fn words_of_any_rows(x: &CubeTensor, w: &Words, bias: Option<CubeTensor>) -> CubeTensor {
         let rows = x.shape().num_elements() / w.inner;
-        match Form::dense(x, rows) {
+        match Form::dense(x, w, rows) {
             Some(form) => tile::linear(x, w, bias, form),
             None => words::linear(x, w, bias),
         }
@@ -119,8 +119,8 @@ pub(crate) mod cube {
         let last = shape.num_dims() - 1;
         shape[last] = n;
         let m = shape.num_elements() / n;
-        if (lanes_of_eight(&x) || Form::dense(&x, m).is_some())
-            && let Some(words) = Words::floats(&w)
+        if let Some(words) = Words::floats(&w)
+            && (lanes_of_eight(&x) || Form::dense(&x, &words, m).is_some())
         {
             return words_of_any_rows(&x, &words, bias);
         }

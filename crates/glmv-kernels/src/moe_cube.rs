@@ -195,7 +195,7 @@ impl Problem {
     /// By tiles where an expert has rows enough, else by the row kernels, whose sums do not depend on the other tokens: slot by slot, or sorted where
     /// an expert's weights then serve several rows.
     fn rows(&self, gate_up: &Words, down: &Words) -> CubeTensor {
-        if let Some(form) = Form::experts(&self.x, self.slots(), self.experts) {
+        if let Some(form) = Form::experts(&self.x, gate_up, self.slots(), self.experts) {
             return self.tiled(form, gate_up, down);
         }
         let sort = self.slots() > ONE_BY_ONE && self.slots() >= self.experts;
@@ -338,10 +338,11 @@ pub(crate) fn moe_experts(
     base: usize,
 ) -> CubeTensor {
     let problem = Problem::new(x, ids, weights, gate_up, down, base);
-    let form = Form::experts(&problem.x, problem.slots(), problem.experts);
-    if (lanes_of_eight(&problem.x) || form.is_some())
-        && let Some(gate_up) = Words::floats(&problem.gate_up)
+    let (slots, experts) = (problem.slots(), problem.experts);
+    if let Some(gate_up) = Words::floats(&problem.gate_up)
         && let Some(down) = Words::floats(&problem.down)
+        && (lanes_of_eight(&problem.x)
+            || Form::experts(&problem.x, &gate_up, slots, experts).is_some())
     {
         return problem.rows(&gate_up, &down);
     }

@@ -15,6 +15,8 @@ use glmv_quant::Format;
 /// sums must not depend on its size (GPUs; on CPU adapters both kernels sum in the same order).
 const FEW_ROWS: usize = 8;
 const FEW_ROWS_GPU: usize = 64;
+/// Rows of a weight matrix that one workgroup takes.
+const COLUMNS: usize = 64;
 /// Rows per expert from which tiles pay.
 const LEAST_SHARE: usize = 8;
 
@@ -23,8 +25,6 @@ struct Reading {
     params: Params,
     /// Groups of four, words and words of scales of a row.
     sizes: [usize; 3],
-    /// Columns of out per lane of the subgroup form; 4-bit codes unroll twice as far.
-    columns: usize,
 }
 
 impl Reading {
@@ -45,8 +45,15 @@ impl Reading {
                 ("PARTS", format!("{parts}u")),
             ],
             sizes: [groups, words, scale_words],
-            columns: 8 / parts,
         }
+    }
+}
+
+/// Rows of the subgroup form from which on it only gets slower: 4-bit codes unroll twice as far.
+fn most_rows(w: &Words) -> usize {
+    match w.kind {
+        Kind::Codes(Format::Q4) => 16,
+        Kind::F32 | Kind::F16 | Kind::Codes(Format::Q8) => 32,
     }
 }
 
@@ -60,18 +67,19 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// For a product with `rows` rows on the adapter of `x`; `None` where the row kernels serve better
-    /// or the adapter has no tiled form.
-    pub(crate) fn dense(x: &CubeTensor, rows: usize) -> Option<Self> {
+    /// For `x · wᵀ` with `rows` rows; `None` where the row kernels serve better or there is no tiled
+    /// form: the adapter's, or for the number of columns.
+    pub(crate) fn dense(x: &CubeTensor, w: &Words, rows: usize) -> Option<Self> {
         if lanes_of_eight(x) {
-            return (rows > FEW_ROWS).then(|| Form::Sub(RowTile::of(rows, 32)));
+            let fits = rows > FEW_ROWS && w.words.shape()[0].is_multiple_of(4);
+            return fits.then(|| Form::Sub(RowTile::of(rows, most_rows(w))));
         }
         (!on_cpu_adapter(x) && rows > FEW_ROWS_GPU).then_some(Form::Shared(8))
     }
 
-    /// For expert products with `slots` slots of the tokens `x` over `experts` experts;
-    /// `None` as for [`Form::dense`].
-    pub(crate) fn experts(x: &CubeTensor, slots: usize, experts: usize) -> Option<Self> {
+    /// For the products of `slots` slots of the tokens `x` with `experts` experts like `w`; `None` as
+    /// for [`Form::dense`].
+    pub(crate) fn experts(x: &CubeTensor, w: &Words, slots: usize, experts: usize) -> Option<Self> {
         // Half a tile is idle at the end of an expert's rows, on the average.
         let rows = match slots / experts.max(1) {
             0..LEAST_SHARE => return None,
@@ -80,7 +88,7 @@ impl Form {
             _ => 32,
         };
         if lanes_of_eight(x) {
-            return Some(Form::Sub(RowTile::of(rows, 32)));
+            return Some(Form::Sub(RowTile::of(rows, most_rows(w))));
         }
         let decoding = x.shape()[0] <= FEW_ROWS_GPU;
         (!on_cpu_adapter(x) && !decoding).then_some(Form::Shared(rows / 8))
@@ -116,17 +124,14 @@ pub(crate) fn linear(
     let [groups, words, scale_words] = reading.sizes;
     let info = [rows, n, groups, words, scale_words].map(|v| v as u32);
     let buffers = [x, &w.words, &w.scales, &bias, &out];
-    let row_tiles = rows.div_ceil(form.rows());
+    let grid = fold(rows.div_ceil(form.rows()) * n.div_ceil(COLUMNS));
     match form {
         Form::Sub(tile) => {
             params.extend(tile.params());
-            params.push(("COLUMNS", format!("{}u", reading.columns)));
-            let grid = fold(row_tiles * n.div_ceil(8 * reading.columns));
             launch("linear_tile_sub", params, grid, &buffers, &info);
         }
         Form::Shared(lane_rows) => {
             params.push(("ROWS_PER_LANE", format!("{lane_rows}u")));
-            let grid = fold(row_tiles * n.div_ceil(64));
             launch("linear_tile", params, grid, &buffers, &info);
         }
     }
@@ -159,17 +164,15 @@ pub(crate) fn experts(
     let buffers = [x, &w.words, &w.scales, at.sorted, at.offsets, at.tiles, y];
     let mut params = reading.params;
     params.extend([("Int", wgsl_int(at.sorted)), ("PAIRED", paired.to_string())]);
-    let halves = if paired { 2 } else { 1 };
+    let width = if paired { COLUMNS / 2 } else { COLUMNS };
+    let grid = fold(at.max_tiles * columns.div_ceil(width));
     match at.form {
         Form::Sub(tile) => {
             params.extend(tile.params());
-            params.push(("PAIRS", format!("{}u", reading.columns / 2)));
-            let grid = fold(at.max_tiles * columns.div_ceil(8 * reading.columns / halves));
             launch("moe_product_sub", params, grid, &buffers, &info);
         }
         Form::Shared(lane_rows) => {
             params.push(("ROWS_PER_LANE", format!("{lane_rows}u")));
-            let grid = fold(at.max_tiles * columns.div_ceil(64 / halves));
             launch("moe_product", params, grid, &buffers, &info);
         }
     }
