@@ -1,7 +1,7 @@
 //! What the user types, as clap sees it, and its meaning as types of the libraries.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use glmv_engine::{Precision, SamplingOverrides};
+use glmv_engine::{KvFormat, Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
 use std::path::PathBuf;
 
@@ -67,6 +67,24 @@ impl From<Dtype> for Precision {
     }
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KvCache {
+    F32,
+    F16,
+    /// 8 bits per value, one scale per head and token.
+    Q8,
+}
+
+impl From<KvCache> for KvFormat {
+    fn from(cache: KvCache) -> Self {
+        match cache {
+            KvCache::F32 => KvFormat::F32,
+            KvCache::F16 => KvFormat::F16,
+            KvCache::Q8 => KvFormat::Q8,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
     /// Where to run.
@@ -94,6 +112,9 @@ pub struct RunArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub sampling: SamplingArgs,
+    /// Format of the KV cache; that of --dtype unless given.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub kv_cache: Option<KvCache>,
     /// Turn thinking off where the checkpoint's template knows how.
     #[arg(long)]
     pub no_think: bool,

@@ -3,5 +3,6 @@
 mod consistency;
 mod engine;
 mod roundtrip;
+mod rows;
 mod sharding;
 mod support;

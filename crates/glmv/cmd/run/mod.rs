@@ -7,7 +7,9 @@ mod turn;
 use crate::args::RunArgs;
 use crate::session::{self, INTERRUPTED, Session};
 use anyhow::{Context, bail};
-use glmv_engine::{Conversation, FinishReason, ImageSource, Message, Part, Role, VideoSource};
+use glmv_engine::{
+    Conversation, EngineConfig, FinishReason, ImageSource, Message, Part, Role, VideoSource,
+};
 use glmv_sampling::{draw_boxes, parse_boxes};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +34,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let quiet = args.json;
     let (choice, dtype) = (args.device.device.into(), args.device.dtype.into());
     let mut session = session::load(model, choice, dtype, quiet)?;
+    session.engine.configure(EngineConfig {
+        kv_format: args.kv_cache.map(Into::into),
+        ..EngineConfig::default()
+    })?;
     match &args.prompt {
         Some(prompt) => ask(args, &mut session, prompt),
         None => chat::run(args, &mut session),
