@@ -29,6 +29,10 @@ mod attention_paged;
 mod autodiff;
 mod backend;
 mod backend_few;
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the primitives of a store cross one by one"
+)]
 mod backend_kv;
 mod counts;
 pub mod device;
