@@ -3,6 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glmv_engine::{KvFormat, Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
+use glmv_model::plan::{CacheFormat, WeightFormat};
+use glmv_quant::Format;
 use std::path::PathBuf;
 
 /// Ask GLM-4.1V / GLM-4.5V about pictures and video, on any GPU.
@@ -26,6 +28,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Measure prefill, decode and vision speed of a checkpoint.
     Bench(BenchArgs),
+    /// Write a checkpoint with weights of 8 or 4 bits, or report what they cost.
+    Quantize(QuantizeArgs),
     /// Score answers, check the rules of the reward, or attack them.
     #[command(subcommand)]
     Reward(RewardCommand),
@@ -51,11 +55,14 @@ impl From<Device> for Choice {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Dtype {
-    #[default]
     F32,
     F16,
+    /// 8 bits per weight of the decoder, f16 for vision and cache.
+    Q8,
+    /// 4 bits per weight of the decoder, f16 for vision and cache.
+    Q4,
 }
 
 impl From<Dtype> for Precision {
@@ -63,24 +70,8 @@ impl From<Dtype> for Precision {
         match dtype {
             Dtype::F32 => Precision::F32,
             Dtype::F16 => Precision::F16,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum KvCache {
-    F32,
-    F16,
-    /// 8 bits per value, one scale per head and token.
-    Q8,
-}
-
-impl From<KvCache> for KvFormat {
-    fn from(cache: KvCache) -> Self {
-        match cache {
-            KvCache::F32 => KvFormat::F32,
-            KvCache::F16 => KvFormat::F16,
-            KvCache::Q8 => KvFormat::Q8,
+            Dtype::Q8 => Precision::Q8,
+            Dtype::Q4 => Precision::Q4,
         }
     }
 }
@@ -90,9 +81,104 @@ pub struct DeviceArgs {
     /// Where to run.
     #[arg(long, value_enum, default_value_t)]
     pub device: Device,
-    /// Type of the weights and of the KV cache on the device.
+    /// Storage of the weights on the device; without it f32, or the codes of a quantised checkpoint.
+    #[arg(long, value_enum)]
+    pub dtype: Option<Dtype>,
+    /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    pub memory: Option<u64>,
+    /// Keep the experts of this many last layers in host memory and run them there.
+    #[arg(long, value_name = "LAYERS", default_value_t = 0)]
+    pub experts_on_host: usize,
+}
+
+impl DeviceArgs {
+    /// The storage asked for.
+    pub fn precision(&self) -> Option<Precision> {
+        self.dtype.map(Precision::from)
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CodeFormat {
+    Q8,
+    Q4,
+}
+
+impl From<CodeFormat> for Format {
+    fn from(format: CodeFormat) -> Self {
+        match format {
+            CodeFormat::Q8 => Format::Q8,
+            CodeFormat::Q4 => Format::Q4,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum VisionStorage {
+    #[default]
+    F16,
+    Q8,
+}
+
+impl From<VisionStorage> for Precision {
+    fn from(storage: VisionStorage) -> Self {
+        match storage {
+            VisionStorage::F16 => Precision::F16,
+            VisionStorage::Q8 => Precision::Q8,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct QuantizeArgs {
+    /// Checkpoint folder as published on the hub.
+    pub input: PathBuf,
+    /// Folder to write; must hold no weights yet.
+    #[arg(required_unless_present = "report")]
+    pub output: Option<PathBuf>,
+    /// Bits of the decoder's weights, experts, embedding and head.
+    #[arg(long, value_enum)]
+    pub format: CodeFormat,
+    /// Storage of the vision tower's and the projector's matrices.
     #[arg(long, value_enum, default_value_t)]
-    pub dtype: Dtype,
+    pub vision: VisionStorage,
+    /// Compare with f32: hidden states per layer, next-token distributions and choices.
+    #[arg(long)]
+    pub report: bool,
+    /// Prompts of the report, one per line; without it some short ones.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub prompts: Option<PathBuf>,
+    /// Where the report runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: Device,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Bytes as a number, or a number with a unit.
+pub fn byte_count(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: u64 = match text[digits.len()..].trim() {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        other => return Err(format!("unit {other:?}, expected KiB, MiB or GiB")),
+    };
+    let count: f64 = digits
+        .parse()
+        .map_err(|_| format!("{text:?} is no number of bytes"))?;
+    Ok((count * unit as f64) as u64)
+}
+
+/// Width and height in pixels, as in 1344x896.
+fn picture_size(text: &str) -> Result<[usize; 2], String> {
+    let bad = || format!("{text:?}, expected WIDTHxHEIGHT in pixels");
+    let (w, h) = text.split_once('x').ok_or_else(bad)?;
+    let side = |v: &str| v.parse().ok().filter(|v| (1..=1 << 16).contains(v));
+    Ok([side(w).ok_or_else(bad)?, side(h).ok_or_else(bad)?])
 }
 
 #[derive(Debug, Args)]
@@ -112,9 +198,9 @@ pub struct RunArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub sampling: SamplingArgs,
-    /// Format of the KV cache; that of --dtype unless given.
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub kv_cache: Option<KvCache>,
+    /// Form of the KV cache; f32 with f32 weights, else f16.
+    #[arg(long, value_enum)]
+    pub kv_dtype: Option<CacheDtype>,
     /// Turn thinking off where the checkpoint's template knows how.
     #[arg(long)]
     pub no_think: bool,
@@ -167,6 +253,10 @@ impl From<&SamplingArgs> for SamplingOverrides {
 pub struct VerifyArgs {
     /// Folder with cases.json, goldens, media and checkpoints.
     pub dir: PathBuf,
+    /// Storage of the weights on the device. The tolerances are those of f32: others show how far they
+    /// are from it.
+    #[arg(long, value_enum, default_value = "f32")]
+    pub dtype: Dtype,
     /// Only these kinds, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub only: Vec<String>,
@@ -187,9 +277,13 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Checkpoint folder to describe.
-    #[arg(required_unless_present = "new", conflicts_with = "new")]
-    pub dir: Option<PathBuf>,
+    /// Checkpoint folder to describe, or with --plan also a config.json.
+    #[arg(
+        required_unless_present = "new",
+        conflicts_with = "new",
+        value_name = "DIR|CONFIG.json"
+    )]
+    pub path: Option<PathBuf>,
     /// Write a random checkpoint of this config.json into --out.
     #[arg(long, value_name = "CONFIG.json", requires = "out")]
     pub new: Option<PathBuf>,
@@ -199,24 +293,133 @@ pub struct InspectArgs {
     /// Seed of the random weights.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Tell what the model needs, part by part, and whether the device has it.
+    #[arg(long, requires = "path", conflicts_with = "new")]
+    pub plan: bool,
+    #[command(flatten)]
+    pub planned: PlanArgs,
+}
+
+/// What `inspect --plan` plans for.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Tokens per sequence, prompt and answer together.
+    #[arg(long, value_name = "N", default_value_t = 4096, requires = "plan")]
+    pub ctx: usize,
+    /// Sequences at once.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "plan")]
+    pub batch: usize,
+    /// Form of the decoder's matrices and experts.
+    #[arg(long, value_enum, default_value_t, requires = "plan")]
+    pub dtype: WeightDtype,
+    /// Form of the KV cache; f32 with f32 weights, else f16.
+    #[arg(long, value_enum, requires = "plan")]
+    pub kv_dtype: Option<CacheDtype>,
+    /// Most tokens of one prefill pass.
+    #[arg(long, value_name = "N", default_value_t = 512, requires = "plan")]
+    pub chunk: usize,
+    /// A picture of this size in pixels is encoded too.
+    #[arg(long, value_name = "WxH", value_parser = picture_size, requires = "plan")]
+    pub image: Option<[usize; 2]>,
+    /// The experts of this many last layers stay in host memory.
+    #[arg(long, value_name = "LAYERS", default_value_t = 0, requires = "plan")]
+    pub experts_on_host: usize,
+    /// Device whose limits and memory count.
+    #[arg(long, value_enum, default_value_t, requires = "plan")]
+    pub device: Device,
+    /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "plan")]
+    pub memory: Option<u64>,
+    /// Print one JSON object.
+    #[arg(long, requires = "plan")]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum WeightDtype {
+    #[default]
+    F32,
+    F16,
+    Q8,
+    Q4,
+}
+
+impl From<WeightDtype> for WeightFormat {
+    fn from(dtype: WeightDtype) -> Self {
+        match dtype {
+            WeightDtype::F32 => WeightFormat::F32,
+            WeightDtype::F16 => WeightFormat::F16,
+            WeightDtype::Q8 => WeightFormat::Q8,
+            WeightDtype::Q4 => WeightFormat::Q4,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CacheDtype {
+    F32,
+    F16,
+    Q8,
+}
+
+impl From<CacheDtype> for KvFormat {
+    fn from(dtype: CacheDtype) -> Self {
+        match dtype {
+            CacheDtype::F32 => KvFormat::F32,
+            CacheDtype::F16 => KvFormat::F16,
+            CacheDtype::Q8 => KvFormat::Q8,
+        }
+    }
+}
+
+impl From<CacheDtype> for CacheFormat {
+    fn from(dtype: CacheDtype) -> Self {
+        match dtype {
+            CacheDtype::F32 => CacheFormat::F32,
+            CacheDtype::F16 => CacheFormat::F16,
+            CacheDtype::Q8 => CacheFormat::Q8,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Checkpoint folder.
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    /// Checkpoint folder; no tokenizer is needed.
+    #[arg(long, value_name = "DIR", required_unless_present = "random")]
+    pub model: Option<PathBuf>,
+    /// Random weights of this configuration, made in memory, instead of a checkpoint.
+    #[arg(long, value_name = "CONFIG.json", conflicts_with = "model")]
+    pub random: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Prompt tokens of the prefill and before the decode.
-    #[arg(long, default_value_t = 512)]
-    pub prompt_tokens: usize,
-    /// Tokens to decode.
-    #[arg(long, default_value_t = 32)]
-    pub new_tokens: usize,
-    /// Repetitions; the median is reported.
-    #[arg(long, default_value_t = 3)]
+    /// Prompt tokens of the prefill and before the decode; 0 leaves the prefill out.
+    #[arg(long, value_name = "TOKENS", default_value_t = 512)]
+    pub pp: usize,
+    /// Tokens to decode after them; 0 leaves decoding out.
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub tg: usize,
+    /// Sequences decoded at once, separated by commas.
+    #[arg(
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "1,2,4,8,16,32"
+    )]
+    pub batch: Vec<usize>,
+    /// Sides in pixels of the square pictures to encode, separated by commas, or none.
+    #[arg(
+        long,
+        value_name = "PX,…",
+        value_delimiter = ',',
+        default_value = "336,1008,2016"
+    )]
+    pub images: Vec<String>,
+    /// Repetitions; median, least and greatest are reported.
+    #[arg(long, value_name = "N", default_value_t = 5)]
     pub reps: usize,
+    /// Do not build pipelines while loading: the first token pays for them.
+    #[arg(long)]
+    pub no_warm_up: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod fit;
 mod session;
 
 use clap::Parser;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         args::Command::Doctor(args) => cmd::doctor::run(&args),
         args::Command::Inspect(args) => cmd::inspect::run(&args),
         args::Command::Bench(args) => cmd::bench::run(&args),
+        args::Command::Quantize(args) => cmd::quantize::run(&args),
         args::Command::Reward(command) => cmd::reward::run(&command),
     };
     match result {

@@ -2,6 +2,8 @@
 
 mod consistency;
 mod engine;
+mod host;
+mod quantised;
 mod roundtrip;
 mod rows;
 mod sharding;

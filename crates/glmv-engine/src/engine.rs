@@ -8,8 +8,7 @@ use crate::runner::Runner;
 use crate::scheduler::Scheduler;
 use crate::stats::Stats;
 use burn::tensor::Device;
-use glmv_kernels::KvFormat;
-use glmv_model::{Glm4v, KvPool, PoolConfig, Precision, Progress};
+use glmv_model::{Glm4v, KvPool, LoadOptions, PoolConfig, Progress};
 use glmv_processor::{Conversation, ModelInputs, Processor, RenderOptions};
 use glmv_sampling::{GenerationConfig, SamplingOverrides, SamplingParams};
 use std::path::Path;
@@ -33,14 +32,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads the checkpoint folder `dir` onto `device`.
+    /// Loads the checkpoint folder `dir` onto `device`; a [`glmv_model::Precision`] will do for
+    /// `options`.
     ///
     /// # Errors
     /// Names the file, key or tensor that is missing or wrong.
     pub fn load(
         dir: &Path,
         device: &Device,
-        precision: Precision,
+        options: impl Into<LoadOptions>,
         progress: Progress<'_>,
     ) -> Result<Self, Error> {
         // Cheap checks first: a bad tokenizer shows before gigabytes are read.
@@ -55,7 +55,7 @@ impl Engine {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => GenerationConfig::default(),
             Err(e) => return Err(failed(path, e.to_string())),
         };
-        let (model, skipped) = Glm4v::load(dir, device, precision, progress)?;
+        let (model, skipped) = Glm4v::load(dir, device, options, progress)?;
         let config = EngineConfig::default();
         let (scheduler, runner) = state(&model, &config)?;
         Ok(Engine {
@@ -190,10 +190,7 @@ fn state(model: &Glm4v, config: &EngineConfig) -> Result<(Scheduler, Runner), Er
     let pool = PoolConfig {
         blocks: config.kv_blocks.unwrap_or(0),
         block_size: config.block_size,
-        format: config.kv_format.unwrap_or(match model.precision() {
-            Precision::F32 => KvFormat::F32,
-            Precision::F16 => KvFormat::F16,
-        }),
+        format: config.kv_format.unwrap_or(model.cache_format()),
     };
     let pool = KvPool::new(text, pool, &model.device())?;
     let longest = text.max_position_embeddings.div_ceil(config.block_size);

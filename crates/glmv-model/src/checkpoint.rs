@@ -1,7 +1,10 @@
 //! A checkpoint folder as published: `model.safetensors` or the shards of
 //! `model.safetensors.index.json`, memory-mapped, with every tensor findable by name.
 
-use crate::Error;
+use crate::quantise::{self, StoredCodes};
+use crate::random::Synthetic;
+use crate::{Config, Error, Precision};
+use glmv_quant::Format;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 use std::collections::BTreeMap;
@@ -18,8 +21,16 @@ struct Shard {
 /// Opened shards; dropping it unmaps them.
 pub struct Checkpoint {
     shards: Vec<Shard>,
-    /// Tensor name → shard.
+    /// Random tensors instead of shards.
+    synthetic: Option<Synthetic>,
+    /// Tensor name → shard, or number of the random tensor.
     names: BTreeMap<String, usize>,
+    /// Quantised tensor → its codes.
+    formats: BTreeMap<String, Format>,
+    /// Codes of the decoder, if the checkpoint is quantised.
+    precision: Option<Precision>,
+    /// Storage of the vision tower in a quantised checkpoint.
+    vision: Option<Precision>,
 }
 
 /// One tensor as it lies in the file.
@@ -78,7 +89,122 @@ impl Checkpoint {
                 ));
             }
         }
-        Ok(Checkpoint { shards, names })
+        let mut checkpoint = Checkpoint {
+            shards,
+            synthetic: None,
+            names,
+            formats: BTreeMap::new(),
+            precision: None,
+            vision: None,
+        };
+        checkpoint.read_formats()?;
+        Ok(checkpoint)
+    }
+
+    /// A checkpoint of `config` with random weights that lies nowhere: matrices normal with
+    /// deviation 0.02, norms 1, biases 0, in the type the configuration names. All matrices are
+    /// windows of one block of values, so the host holds about the largest tensor. For benches.
+    pub fn random(config: &Config, seed: u64) -> Self {
+        let synthetic = Synthetic::new(config, seed);
+        Checkpoint {
+            shards: Vec::new(),
+            names: synthetic.names(),
+            synthetic: Some(synthetic),
+            formats: BTreeMap::new(),
+            precision: None,
+            vision: None,
+        }
+    }
+
+    /// What the metadata of the shards says about codes.
+    fn read_formats(&mut self) -> Result<(), Error> {
+        for shard in &self.shards {
+            let Some(notes) = shard.metadata.metadata() else {
+                continue;
+            };
+            if notes.get("format").map(String::as_str) != Some(quantise::FORMAT) {
+                continue;
+            }
+            let fail = |reason: String| Error::Shard {
+                path: shard.path.clone(),
+                reason,
+            };
+            let version = notes.get("version").map_or("none", String::as_str);
+            if version != quantise::VERSION {
+                let ours = quantise::VERSION;
+                return Err(fail(format!(
+                    "layout version {version} of quantised weights, this build reads {ours}"
+                )));
+            }
+            for (key, value) in notes {
+                match key.as_str() {
+                    "format" | "version" => (),
+                    "weights" => {
+                        self.precision = Some(named(value).ok_or_else(|| fail(unknown(value)))?)
+                    }
+                    "vision" => {
+                        self.vision = Some(named(value).ok_or_else(|| fail(unknown(value)))?)
+                    }
+                    tensor => {
+                        let format = value.parse().map_err(|_| fail(unknown(value)))?;
+                        self.formats.insert(tensor.to_string(), format);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Codes of the decoder's weights; `None` for a checkpoint of floats.
+    pub fn precision(&self) -> Option<Precision> {
+        self.precision
+    }
+
+    /// Storage of the vision tower's matrices in a quantised checkpoint.
+    pub fn vision(&self) -> Option<Precision> {
+        self.vision
+    }
+
+    /// The quantised tensor `name` of the given shape; `None` if it is not stored as codes.
+    ///
+    /// # Errors
+    /// [`Error::Codes`] if codes, scales and metadata do not fit the shape.
+    pub(crate) fn codes(
+        &self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Option<StoredCodes<'_>>, Error> {
+        let Some(codes) = self.get(&format!("{name}.codes")) else {
+            return Ok(None);
+        };
+        let fail = |reason: String| Error::Codes {
+            name: format!("tensor {name}"),
+            reason,
+        };
+        let scales = self.get(&format!("{name}.scales"));
+        let scales = scales.ok_or_else(|| fail("has codes but no scales".to_string()))?;
+        let format = self.formats.get(name).copied();
+        let format = format.ok_or_else(|| fail("the metadata names no format".to_string()))?;
+        let cols = shape.last().copied().unwrap_or(0);
+        let rows = shape.iter().product::<usize>() / cols.max(1);
+        let parts = [
+            ("codes", &codes, format.code_words(cols)),
+            ("scales", &scales, format.scale_words(cols)),
+        ];
+        for (part, stored, per_row) in parts {
+            if stored.shape != [rows, per_row] || stored.dtype != Dtype::U32 {
+                let (dtype, found) = (stored.dtype, stored.shape);
+                return Err(fail(format!(
+                    "{part} are {dtype:?} {found:?}, {format} of {shape:?} needs U32 [{rows}, {per_row}]"
+                )));
+            }
+        }
+        Ok(Some(StoredCodes {
+            format,
+            cols,
+            codes: codes.bytes,
+            scales: scales.bytes,
+        }))
     }
 
     /// Names of all tensors, sorted.
@@ -93,6 +219,9 @@ impl Checkpoint {
 
     /// Bytes of all tensors in the files.
     pub fn total_bytes(&self) -> u64 {
+        if let Some(synthetic) = &self.synthetic {
+            return synthetic.total_bytes();
+        }
         self.shards
             .iter()
             .map(|s| (s.map.len() - s.data_start) as u64)
@@ -101,7 +230,11 @@ impl Checkpoint {
 
     /// The tensor called `name`, if it is there.
     pub fn get(&self, name: &str) -> Option<Stored<'_>> {
-        let shard = &self.shards[*self.names.get(name)?];
+        let at = *self.names.get(name)?;
+        if let Some(synthetic) = &self.synthetic {
+            return Some(synthetic.get(at));
+        }
+        let shard = &self.shards[at];
         let info = shard.metadata.info(name)?;
         let (start, end) = info.data_offsets;
         let bytes = &shard.map[shard.data_start + start..shard.data_start + end];
@@ -110,6 +243,31 @@ impl Checkpoint {
             shape: &info.shape,
             bytes,
         })
+    }
+}
+
+fn named(name: &str) -> Option<Precision> {
+    Precision::ALL.into_iter().find(|p| p.name() == name)
+}
+
+fn unknown(value: &str) -> String {
+    format!("unknown storage {value:?} in the metadata, expected f16, q8 or q4")
+}
+
+impl Stored<'_> {
+    /// Bytes of one element.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] for anything but f32, f16 and bf16.
+    pub(crate) fn width(&self, name: &str) -> Result<usize, Error> {
+        match self.dtype {
+            Dtype::F32 => Ok(4),
+            Dtype::F16 | Dtype::BF16 => Ok(2),
+            other => Err(Error::Dtype {
+                name: name.to_string(),
+                found: format!("{other:?}"),
+            }),
+        }
     }
 }
 

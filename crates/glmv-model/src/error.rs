@@ -46,6 +46,15 @@ pub enum Error {
         index: usize,
         value: f32,
     },
+    /// A weight that cannot be quantised.
+    #[error("tensor {name} cannot be quantised: {source}")]
+    Quantise {
+        name: String,
+        source: glmv_quant::Error,
+    },
+    /// Codes or scales in a file that do not fit the configuration or the request.
+    #[error("{name}: {reason}")]
+    Codes { name: String, reason: String },
     /// A row of a matrix does not fit one buffer of the device.
     #[error(
         "tensor {name}: one row of {needed} bytes exceeds the device's buffer limit of {limit}"

@@ -5,9 +5,10 @@ use crate::decoder::FeedForward;
 use crate::projector::rows_to_conv;
 use crate::schema::{LANGUAGE, VISUAL};
 use crate::vision::Mlp;
-use crate::{Error, Glm4v, Linear};
+use crate::{Error, Glm4v, Linear, WeightParam};
 use burn::module::Param;
 use burn::tensor::{Tensor, s};
+use glmv_kernels::Weight;
 use glmv_kernels::device::read;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,11 +19,11 @@ pub(crate) enum Source {
     Vector(Tensor<1>, Range<usize>),
     /// A run of the rows that shards of a matrix hold together, in any stored shape of the same
     /// order.
-    Rows(Vec<Tensor<2>>, Range<usize>),
+    Rows(Vec<Weight<2>>, Range<usize>),
     /// The downsample matrix, whose columns must be permuted back; the value is the channels.
-    Downsample(Tensor<2>, usize),
+    Downsample(Weight<2>, usize),
     /// Rows of some experts, each in one shard of a stack, side by side or one below the other.
-    Experts(Vec<(Tensor<3>, usize)>, Range<usize>, Join),
+    Experts(Vec<(Weight<3>, usize)>, Range<usize>, Join),
 }
 
 /// How the experts that make a shared MLP are joined.
@@ -43,22 +44,24 @@ impl Source {
             Source::Rows(shards, range) => {
                 let (mut top, mut values) = (0, Vec::new());
                 for shard in shards {
-                    let [rows, cols] = shard.dims();
+                    let [rows, _] = shard.dims();
                     let (start, end) = (range.start.max(top), range.end.min(top + rows));
                     if start < end {
-                        values.extend(
-                            &read(shard.clone())?[(start - top) * cols..(end - top) * cols],
-                        );
+                        let run = shard.clone().narrow(start - top, end - top);
+                        values.extend(read(run.dequantise())?);
                     }
                     top += rows;
                 }
                 values
             }
-            Source::Downsample(t, channels) => rows_to_conv(read(t.clone())?, *channels),
+            Source::Downsample(t, channels) => {
+                rows_to_conv(read(t.clone().dequantise())?, *channels)
+            }
             Source::Experts(experts, rows, join) => {
-                let each = experts
-                    .iter()
-                    .map(|(t, e)| read(t.clone().slice(s![*e..*e + 1, rows.start..rows.end])));
+                let each = experts.iter().map(|(t, e)| {
+                    let expert = t.clone().narrow(*e, *e + 1).dequantise();
+                    read(expert.slice(s![.., rows.start..rows.end]))
+                });
                 let each: Vec<Vec<f32>> = each.collect::<Result<_, _>>()?;
                 match join {
                     Join::Rows => each.concat(),
@@ -77,11 +80,11 @@ impl Source {
     }
 }
 
-fn shards(linear: &Linear) -> Vec<Tensor<2>> {
-    linear.weight.iter().map(Param::val).collect()
+fn shards(linear: &Linear) -> Vec<Weight<2>> {
+    linear.weight.iter().map(WeightParam::val).collect()
 }
 
-fn all(shards: Vec<Tensor<2>>) -> Source {
+fn all(shards: Vec<Weight<2>>) -> Source {
     let rows = shards.iter().map(|t| t.dims()[0]).sum();
     Source::Rows(shards, 0..rows)
 }
@@ -135,7 +138,7 @@ impl Sources {
         let (v, p) = (&model.visual, &model.projector);
         let name = |rest: &str| format!("{VISUAL}.{rest}");
         self.linear(name("patch_embed.proj"), &v.patch_embed);
-        let table = all(vec![v.position_embedding.val()]);
+        let table = all(vec![v.position_embedding.val().into()]);
         self.0
             .insert(name("embeddings.position_embedding.weight"), table);
         self.vector(name("post_conv_layernorm.weight"), &v.post_conv_layernorm);
@@ -166,7 +169,7 @@ impl Sources {
     }
 
     fn text(&mut self, model: &Glm4v) {
-        let table = all(model.embed_tokens.iter().map(Param::val).collect());
+        let table = all(model.embed_tokens.iter().map(WeightParam::val).collect());
         self.0
             .insert(format!("{LANGUAGE}.embed_tokens.weight"), table);
         if let Some(head) = &model.lm_head {
@@ -221,7 +224,7 @@ impl Sources {
                 self.linear(format!("{prefix}.down_proj"), &mlp.down_proj);
             }
             FeedForward::Experts(moe) => {
-                let gate = all(vec![moe.gate.val()]);
+                let gate = all(vec![moe.gate.val().into()]);
                 self.0.insert(format!("{prefix}.gate.weight"), gate);
                 let bias = format!("{prefix}.gate.e_score_correction_bias");
                 self.vector(bias, &moe.e_score_correction_bias);
@@ -232,12 +235,12 @@ impl Sources {
         }
     }
 
-    fn experts(&mut self, prefix: &str, stack: &[Param<Tensor<3>>], routed: usize, parts: &[&str]) {
+    fn experts(&mut self, prefix: &str, stack: &[WeightParam<3>], routed: usize, parts: &[&str]) {
         let places = stack.iter().flat_map(|shard| {
             let shard = shard.val();
             (0..shard.dims()[0]).map(move |e| (shard.clone(), e))
         });
-        let places: Vec<(Tensor<3>, usize)> = places.collect();
+        let places: Vec<(Weight<3>, usize)> = places.collect();
         let rows = places.first().map_or(0, |(shard, _)| shard.dims()[1]);
         let each = rows / parts.len();
         let (routed, shared) = places.split_at(routed);

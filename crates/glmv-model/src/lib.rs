@@ -14,13 +14,19 @@ mod linear;
 mod loader;
 mod model;
 mod multimodal;
+mod options;
 mod paging;
 mod piece;
+pub mod plan;
+mod precision;
 mod probe;
 mod projector;
+mod quantise;
 mod random;
 pub mod schema;
 mod vision;
+mod warm_up;
+mod weight;
 mod writer;
 
 pub use checkpoint::{Checkpoint, Stored};
@@ -32,35 +38,13 @@ pub use linear::Linear;
 pub use loader::{Loader, Progress};
 pub use model::Glm4v;
 pub use multimodal::{PositionIds, decode_positions, rope_index};
+pub use options::LoadOptions;
 pub use paging::Rows;
 pub use piece::Piece;
+pub use precision::Precision;
 pub use probe::Probe;
+pub use quantise::{Quantisation, quantise_checkpoint};
 pub use random::write_random;
 pub use vision::{VisionTower, bicubic_taps, patch_positions};
+pub use weight::{CodesParam, WeightParam};
 pub use writer::{StoreAs, save};
-
-/// Floating type of the large matrices and of the KV cache on the device. Activations, sums,
-/// norms, biases and the router are f32 in both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    F32,
-    F16,
-}
-
-impl Precision {
-    /// Bytes of one element.
-    pub fn bytes(self) -> usize {
-        match self {
-            Precision::F32 => 4,
-            Precision::F16 => 2,
-        }
-    }
-
-    /// The Burn dtype.
-    pub fn dtype(self) -> burn::tensor::DType {
-        match self {
-            Precision::F32 => burn::tensor::DType::F32,
-            Precision::F16 => burn::tensor::DType::F16,
-        }
-    }
-}

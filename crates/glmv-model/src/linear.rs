@@ -2,7 +2,7 @@
 //! too small for it.
 
 use crate::piece::Piece;
-use crate::{Error, loader::Loader};
+use crate::{Error, WeightParam, loader::Loader};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, s};
 use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
@@ -11,7 +11,7 @@ use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
 #[derive(Module, Debug)]
 pub struct Linear {
     /// Row shards `[out_i, in]`.
-    pub weight: Vec<Param<Tensor<2>>>,
+    pub weight: Vec<WeightParam<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -125,7 +125,7 @@ impl Linear {
             [weight] => {
                 let rows = s![range.start..range.end];
                 let bias = self.bias.as_ref().map(|b| b.val().slice(rows));
-                linear(x, weight.val().slice(rows), bias)
+                linear(x, weight.val().narrow(range.start, range.end), bias)
             }
             _ => self.forward(x).slice(s![.., range.start..range.end]),
         }

@@ -3,15 +3,18 @@
 use crate::cast::{decode, to_half};
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::config::Config;
+use crate::options::host_device;
 use crate::piece::{Piece, within};
-use crate::schema::LANGUAGE;
-use crate::{Error, Precision};
+use crate::quantise::Words;
+use crate::schema::{LANGUAGE, VISUAL};
+use crate::{Error, Precision, WeightParam};
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use glmv_kernels::device::max_tensor_bytes;
-use safetensors::tensor::Dtype;
+use glmv_kernels::{Quantised, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// Called with the bytes read so far and in all.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -22,13 +25,18 @@ pub struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     device: &'a Device,
     precision: Precision,
+    vision: Precision,
     limit: u64,
     used: RefCell<BTreeSet<String>>,
-    done: Cell<u64>,
+    done: Rc<Cell<u64>>,
     pending: Cell<u64>,
     progress: Progress<'a>,
+    /// Loads the experts of the layers from this one on into host memory.
+    host: Option<(usize, Box<Loader<'a>>)>,
 }
 
+/// Weights that are widened to f32 at a time before they are quantised.
+const CHUNK: usize = 1 << 20;
 /// Uploads that may be in flight before the loader waits, in bytes.
 const IN_FLIGHT: u64 = 16 << 20;
 
@@ -44,11 +52,33 @@ impl<'a> Loader<'a> {
             checkpoint,
             device,
             precision,
+            vision: match checkpoint.vision().filter(|v| v.format().is_some()) {
+                Some(codes) if precision.format().is_some() => codes,
+                _ => float_on(device, precision),
+            },
             limit: max_tensor_bytes(device),
             used: RefCell::new(BTreeSet::new()),
-            done: Cell::new(0),
+            done: Rc::new(Cell::new(0)),
             pending: Cell::new(0),
             progress,
+            host: None,
+        }
+    }
+
+    /// Puts the experts of the decoder layers from `first` on into host memory.
+    pub fn with_experts_on_host(mut self, first: usize) -> Self {
+        let (checkpoint, precision) = (self.checkpoint, self.precision);
+        let mut host = Loader::new(checkpoint, host_device(), precision, self.progress);
+        host.done = self.done.clone();
+        self.host = Some((first, Box::new(host)));
+        self
+    }
+
+    /// The loader that places the experts of decoder layer `layer`.
+    pub(crate) fn of_experts(&self, layer: usize) -> &Loader<'a> {
+        match &self.host {
+            Some((first, host)) if layer >= *first => host,
+            _ => self,
         }
     }
 
@@ -58,7 +88,22 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// Type of the matrices.
+    /// Stores the matrices of the vision tower and the projector, but for the two convolutions, as
+    /// `precision` instead of f16 (f32 in an f32 model).
+    pub fn with_vision(mut self, precision: Precision) -> Self {
+        self.vision = precision;
+        self
+    }
+
+    /// How the tensor `name` is stored on the device, if it is a matrix.
+    fn storage(&self, name: &str) -> Precision {
+        match name.starts_with(VISUAL) {
+            true => self.vision,
+            false => self.precision,
+        }
+    }
+
+    /// Storage of the decoder's matrices.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -84,13 +129,7 @@ impl<'a> Loader<'a> {
                 expected,
             });
         }
-        if !matches!(stored.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            let found = format!("{:?}", stored.dtype);
-            return Err(Error::Dtype {
-                name: name.to_string(),
-                found,
-            });
-        }
+        stored.width(name)?;
         self.used.borrow_mut().insert(name.to_string());
         Ok(stored)
     }
@@ -116,7 +155,7 @@ impl<'a> Loader<'a> {
             .map(Param::from_tensor)
     }
 
-    /// An f32 tensor whose values `map` rearranges into another shape before the upload.
+    /// A convolution of the vision side, as floats, whose values `map` rearranges into a matrix.
     ///
     /// # Errors
     /// As [`Loader::f32`].
@@ -126,16 +165,13 @@ impl<'a> Loader<'a> {
         stored_shape: &[usize],
         shape: [usize; D],
         map: impl Fn(Vec<f32>) -> Vec<f32>,
-    ) -> Result<Vec<Param<Tensor<D>>>, Error> {
+    ) -> Result<Vec<WeightParam<D>>, Error> {
         let stored = self.stored(name, stored_shape)?;
         let values = map(decode(&stored, 0..stored.shape.iter().product(), name)?);
         self.read(stored.bytes.len() as u64);
-        Ok(vec![Param::from_tensor(self.upload(
-            values,
-            shape,
-            self.precision,
-            name,
-        )?)])
+        let float = float_on(self.device, self.vision);
+        let tensor = self.upload(values, shape, float, name)?;
+        Ok(vec![Weight::Float(tensor).into()])
     }
 
     /// Several f32 vectors laid end to end, as [`Loader::f32`].
@@ -154,7 +190,7 @@ impl<'a> Loader<'a> {
             .map(Param::from_tensor)
     }
 
-    /// A matrix `[rows, cols]` in the model's precision, split by rows into as many shards as the
+    /// A matrix `[rows, cols]` in the storage of its part of the model, split by rows into as many shards as the
     /// device's buffer limit needs.
     ///
     /// # Errors
@@ -163,7 +199,7 @@ impl<'a> Loader<'a> {
         &self,
         name: &str,
         [rows, cols]: [usize; 2],
-    ) -> Result<Vec<Param<Tensor<2>>>, Error> {
+    ) -> Result<Vec<WeightParam<2>>, Error> {
         self.joined(&[Piece::whole(name.to_string(), [rows, cols])])
     }
 
@@ -171,24 +207,21 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// As [`Loader::matrix`].
-    pub fn joined(&self, pieces: &[Piece]) -> Result<Vec<Param<Tensor<2>>>, Error> {
+    pub fn joined(&self, pieces: &[Piece]) -> Result<Vec<WeightParam<2>>, Error> {
         let rows = pieces.iter().map(|p| p.rows.len()).sum();
         let (name, cols) = pieces.first().map_or(("", 0), |p| (&p.name, p.cols.len()));
+        let row_bytes = self.storage(name).row_bytes(cols);
         let mut shards = Vec::new();
-        for (start, count) in self.split(name, rows, cols)? {
-            let mut values = Vec::with_capacity(count * cols);
-            for piece in within(pieces, start..start + count) {
-                self.take(&piece, &mut values)?;
-            }
-            let tensor = self.upload(values, [count, cols], self.precision, name)?;
-            shards.push(Param::from_tensor(tensor));
+        for (start, count) in self.split(name, rows, row_bytes)? {
+            let run: Vec<Piece> = within(pieces, start..start + count).collect();
+            shards.push(self.weight(name, &run, [count, cols])?.into());
         }
         Ok(shards)
     }
 
     /// A stack `[experts, rows, cols]` of which expert e has the rows of `pieces(e)`. Split by
-    /// experts so that `widest` elements per expert fit the buffer limit; stacks of one layer share
-    /// `widest` and so their split.
+    /// experts so that one expert of every matrix of shape `widest` fits the buffer limit; stacks of
+    /// one layer share `widest` and so their split.
     ///
     /// # Errors
     /// As [`Loader::matrix`].
@@ -197,25 +230,85 @@ impl<'a> Loader<'a> {
         name: &str,
         pieces: &dyn Fn(usize) -> Vec<Piece>,
         [experts, rows, cols]: [usize; 3],
-        widest: usize,
-    ) -> Result<Vec<Param<Tensor<3>>>, Error> {
-        let size = rows * cols;
+        widest: &[[usize; 2]],
+    ) -> Result<Vec<WeightParam<3>>, Error> {
+        let storage = self.storage(name);
+        let bytes = widest.iter().map(|[r, c]| r * storage.row_bytes(*c));
+        let most = bytes.max().unwrap_or(0).max(rows * storage.row_bytes(cols));
         let mut shards = Vec::new();
-        for (start, count) in self.split(name, experts, widest.max(size))? {
-            let mut values = Vec::with_capacity(count * size);
-            for e in start..start + count {
-                for piece in pieces(e) {
-                    self.take(&piece, &mut values)?;
-                }
-            }
-            let tensor = self.upload(values, [count, rows, cols], self.precision, name)?;
-            shards.push(Param::from_tensor(tensor));
+        for (start, count) in self.split(name, experts, most)? {
+            let run: Vec<Piece> = (start..start + count).flat_map(pieces).collect();
+            shards.push(self.weight(name, &run, [count, rows, cols])?.into());
         }
         Ok(shards)
     }
 
+    /// The rows of `pieces` as one weight of shape `dims`, stored as the part of `name` is.
+    fn weight<const D: usize>(
+        &self,
+        name: &str,
+        pieces: &[Piece],
+        dims: [usize; D],
+    ) -> Result<Weight<D>, Error> {
+        let storage = self.storage(name);
+        let Some(format) = storage.format() else {
+            let mut values = Vec::with_capacity(dims.iter().product());
+            for piece in pieces {
+                self.take(piece, &mut values)?;
+            }
+            let tensor = self.upload(values, dims, storage, name)?;
+            return Ok(Weight::Float(tensor));
+        };
+        let (rows, cols) = (dims[..D - 1].iter().product(), dims[D - 1]);
+        let mut words = Words::with_capacity(format, rows, cols);
+        for piece in pieces {
+            self.take_codes(piece, &mut words)?;
+        }
+        let (codes, scales) = words.into_parts();
+        let bytes = 4 * (codes.len() + scales.len());
+        let device = self.device;
+        let weight = device.memory_persistent_allocations((codes, scales), |words| {
+            Quantised::from_words(words, dims, format, device)
+        });
+        self.settle(bytes as u64, name)?;
+        Ok(Weight::Quantised(weight))
+    }
+
+    /// Appends the codes of `piece`: those of the file, or those of its floats.
+    fn take_codes(&self, piece: &Piece, words: &mut Words) -> Result<(), Error> {
+        let cols = piece.cols.len();
+        if let Some(packed) = self.checkpoint.codes(&piece.name, &piece.shape)? {
+            packed.append(&piece.name, piece.rows.clone(), piece.cols.clone(), words)?;
+            self.mark_codes(&piece.name);
+            self.read(words.format().bytes(piece.rows.len(), cols) as u64);
+            return Ok(());
+        }
+        let step = (CHUNK / cols.max(1)).max(1);
+        for start in piece.rows.clone().step_by(step) {
+            let run = piece
+                .clone()
+                .rows(start..(start + step).min(piece.rows.end));
+            let mut values = Vec::with_capacity(run.rows.len() * cols);
+            self.take(&run, &mut values)?;
+            words.quantise(&piece.name, &values)?;
+        }
+        Ok(())
+    }
+
+    fn mark_codes(&self, name: &str) {
+        let mut used = self.used.borrow_mut();
+        used.extend(["codes", "scales"].map(|part| format!("{name}.{part}")));
+    }
+
     /// Appends the values of `piece` row by row.
     fn take(&self, piece: &Piece, values: &mut Vec<f32>) -> Result<(), Error> {
+        if let Some(packed) = self.checkpoint.codes(&piece.name, &piece.shape)? {
+            packed.dequantise(&piece.name, piece.rows.clone(), piece.cols.clone(), values)?;
+            self.mark_codes(&piece.name);
+            let (rows, cols) = (piece.rows.len(), piece.cols.len());
+            self.read(packed.format.bytes(rows, cols) as u64);
+            return Ok(());
+        }
         let stored = self.stored(&piece.name, &piece.shape)?;
         let width = piece.shape.last().copied().unwrap_or(0);
         if piece.cols.len() == width {
@@ -233,9 +326,14 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Runs (start, count) of `rows` rows of `row_len` elements that fit one buffer each.
-    fn split(&self, name: &str, rows: usize, row_len: usize) -> Result<Vec<(usize, usize)>, Error> {
-        let row_bytes = (row_len * self.precision.bytes()) as u64;
+    /// Runs (start, count) of `rows` rows of `row_bytes` bytes that fit one buffer each.
+    fn split(
+        &self,
+        name: &str,
+        rows: usize,
+        row_bytes: usize,
+    ) -> Result<Vec<(usize, usize)>, Error> {
+        let row_bytes = row_bytes.max(1) as u64;
         if row_bytes > self.limit {
             let (needed, limit) = (row_bytes, self.limit);
             return Err(Error::TooLarge {
@@ -263,17 +361,24 @@ impl<'a> Loader<'a> {
         name: &str,
     ) -> Result<Tensor<D>, Error> {
         let bytes = (values.len() * precision.bytes()) as u64;
-        let tensor = match precision {
-            Precision::F32 => {
-                Tensor::from_data(TensorData::new(values, shape), (self.device, DType::F32))
-            }
-            Precision::F16 => {
+        let (data, dtype) = match precision {
+            Precision::F32 => (TensorData::new(values, shape), DType::F32),
+            Precision::F16 | Precision::Q8 | Precision::Q4 => {
                 let halves = to_half(&values, name)?;
                 drop(values);
-                Tensor::from_data(TensorData::new(halves, shape), (self.device, DType::F16))
+                (TensorData::new(halves, shape), DType::F16)
             }
         };
-        // Bounds what the host holds for the device: without a wait the queue keeps every copy.
+        // Weights stay: each has an allocation of its own size outside the pages of activations.
+        let device = self.device;
+        let tensor = device
+            .memory_persistent_allocations(data, |data| Tensor::from_data(data, (device, dtype)));
+        self.settle(bytes, name)?;
+        Ok(tensor)
+    }
+
+    /// Bounds what the host holds for the device: without a wait the queue keeps every copy.
+    fn settle(&self, bytes: u64, name: &str) -> Result<(), Error> {
         self.pending.set(self.pending.get() + bytes);
         if self.pending.get() > IN_FLIGHT {
             self.pending.set(0);
@@ -283,7 +388,7 @@ impl<'a> Loader<'a> {
             })?;
             glmv_kernels::device::check()?;
         }
-        Ok(tensor)
+        Ok(())
     }
 
     /// Accounts for every tensor of the file: returns the names of skipped multi-token-prediction
@@ -292,7 +397,10 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// [`Error::SurplusTensor`] for any other tensor that nothing loaded.
     pub fn finish(&self, config: &Config) -> Result<Vec<String>, Error> {
-        let used = self.used.borrow();
+        let mut used = self.used.borrow().clone();
+        if let Some((_, host)) = &self.host {
+            used.extend(host.used.take());
+        }
         let unused = self.checkpoint.names().filter(|n| !used.contains(*n));
         let (skipped, surplus): (Vec<&str>, Vec<&str>) =
             unused.partition(|name| beyond_layers(name, config.text.num_layers));
@@ -303,6 +411,16 @@ impl<'a> Loader<'a> {
             }),
             None => Ok(skipped.into_iter().map(str::to_string).collect()),
         }
+    }
+}
+
+/// What `precision` stores as floats on `device`: f32 where it has no f16.
+pub(crate) fn float_on(device: &Device, precision: Precision) -> Precision {
+    match precision.float() {
+        Precision::F16 if precision != Precision::F16 && !device.supports_dtype(DType::F16) => {
+            Precision::F32
+        }
+        float => float,
     }
 }
 

@@ -1,18 +1,18 @@
 //! The whole model. Read [`Glm4v::forward`] first: pixels → vision → projector → splice → decoder.
 
 use crate::config::{Config, Family};
-use crate::decoder::{Context, Paging};
+use crate::decoder::{Context, Paging, cache_format};
 use crate::inputs::{Batch, Features, Pixels, Sequences, sources};
 use crate::paging::{Pages, Rows, ranges};
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
-    Checkpoint, Decoder, Error, KvCache, KvPool, Linear, Loader, Precision, Probe, Progress,
-    VisionTower,
+    Checkpoint, Decoder, Error, KvCache, KvPool, Linear, LoadOptions, Loader, Precision, Probe,
+    Progress, VisionTower, WeightParam,
 };
-use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
-use glmv_kernels::{FEW_ROWS, Pairing, RopeTable, splice};
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
+use glmv_kernels::{FEW_ROWS, KvFormat, Pairing, RopeTable, embed, splice};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ pub struct Glm4v {
     pub visual: VisionTower,
     pub projector: Projector,
     /// Row shards `[vocab_i, hidden]`.
-    pub embed_tokens: Vec<Param<Tensor<2>>>,
+    pub embed_tokens: Vec<WeightParam<2>>,
     pub language_model: Decoder,
     /// `None` where the embedding is also the output head.
     pub lm_head: Option<Linear>,
@@ -50,7 +50,7 @@ struct Tokens<'a> {
 }
 
 impl Glm4v {
-    /// Loads a checkpoint folder onto `device`, matrices in `precision`. Returns the model and the
+    /// Loads a checkpoint folder onto `device` as `options` say. Returns the model and the
     /// names of tensors that were skipped (multi-token-prediction layers).
     ///
     /// # Errors
@@ -58,15 +58,18 @@ impl Glm4v {
     pub fn load(
         dir: &Path,
         device: &Device,
-        precision: Precision,
+        options: impl Into<LoadOptions>,
         progress: Progress<'_>,
     ) -> Result<(Self, Vec<String>), Error> {
         let config = Config::from_dir(dir)?;
         let checkpoint = Checkpoint::open(dir)?;
-        Self::from_loader(
-            config,
-            &Loader::new(&checkpoint, device, precision, progress),
-        )
+        let options = options.into();
+        let loader = Loader::new(&checkpoint, device, options.precision, progress);
+        let first = config
+            .text
+            .num_layers
+            .saturating_sub(options.experts_on_host);
+        Self::from_loader(config, &loader.with_experts_on_host(first))
     }
 
     /// Loads the model of `config` through a prepared loader; see [`Glm4v::load`].
@@ -98,7 +101,8 @@ impl Glm4v {
         &self.config
     }
 
-    /// Type of the matrices and of the KV cache.
+    /// How the matrices are stored; [`Precision::float`] of it is the type of the KV cache, unless the
+    /// device has no f16.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -108,12 +112,27 @@ impl Glm4v {
         self.language_model.norm.val().device()
     }
 
+    /// Format of its KV caches, unless another is asked for: f32 beside f32 weights, else f16 where
+    /// the device has it.
+    pub fn cache_format(&self) -> KvFormat {
+        cache_format(&self.device(), self.precision)
+    }
+
     /// An empty cache of one batch with room for `capacity` tokens per row.
     ///
     /// # Errors
     /// [`Error::KvPool`] if the cache cannot be.
     pub fn new_cache(&self, capacity: usize) -> Result<KvCache, Error> {
-        KvCache::new(&self.config.text, capacity, self.precision, &self.device())
+        let device = self.device();
+        // Gives back what former caches of other sizes held.
+        device.memory_cleanup();
+        KvCache::new(&self.config.text, capacity, self.precision, &device)
+    }
+
+    /// Drops cached tables; the next pass makes them anew.
+    pub(crate) fn forget_tables(&self) {
+        let cached = self.rope.0.lock();
+        *cached.unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
     }
 
     /// Runs one pass and returns the final hidden states of every position.
@@ -163,12 +182,12 @@ impl Glm4v {
             range: ranges(&sequences.padding, &past, sequences.seq),
         };
         let Some(cache) = cache else {
-            return Ok(self.pass(tokens, None, probe));
+            return self.pass(tokens, None, probe);
         };
         cache.reserve(sequences.batch, sequences.seq)?;
         let (pool, tables) = cache.parts();
         let pages = Pages::new(&tables, &past, sequences.seq, pool)?;
-        let hidden = self.pass(tokens, Some((pool, pages)), probe);
+        let hidden = self.pass(tokens, Some((pool, pages)), probe)?;
         cache.advance(sequences.seq);
         Ok(hidden)
     }
@@ -196,7 +215,7 @@ impl Glm4v {
             range: ranges(&vec![0; rows.batch], rows.past, rows.seq),
             features: rows.features,
         };
-        Ok(self.pass(tokens, Some((pool, pages)), probe))
+        self.pass(tokens, Some((pool, pages)), probe)
     }
 
     /// Embedding, splice and decoder over checked tokens.
@@ -205,7 +224,7 @@ impl Glm4v {
         tokens: Tokens<'_>,
         cache: Option<(&mut KvPool, Pages)>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, Error> {
         let device = self.device();
         let mut x = self.embed(tokens.input_ids);
         if let Some((rows, source)) = tokens.features {
@@ -260,31 +279,13 @@ impl Glm4v {
     /// `ids` n of them → `[n, hidden]`.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
         let device = self.device();
-        let look_up = |table: Tensor<2>, ids: Vec<i64>| {
-            let index = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
-            let rows = table.select(0, index);
-            if rows.dtype() == DType::F32 {
-                rows
-            } else {
-                rows.cast(DType::F32)
-            }
-        };
-        let all = || ids.iter().map(|id| i64::from(*id));
-        if let [table] = self.embed_tokens.as_slice() {
-            return look_up(table.val(), all().collect());
-        }
-        let mut base = 0i64;
+        let index: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+        let index = Tensor::<1, Int>::from_data(index.as_slice(), &device);
+        let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
         for table in &self.embed_tokens {
-            let table = table.val();
-            let rows = table.dims()[0] as i64;
-            let inside = |id: i64| (base..base + rows).contains(&id);
-            let mask: Vec<f32> = all().map(|id| if inside(id) { 1.0 } else { 0.0 }).collect();
-            let local = all()
-                .map(|id| if inside(id) { id - base } else { 0 })
-                .collect();
-            let mask = Tensor::<1>::from_data(mask.as_slice(), &device).reshape([ids.len(), 1]);
-            let part = look_up(table, local) * mask;
+            let rows = table.dims()[0];
+            let part = embed(table.val(), index.clone(), base);
             sum = Some(match sum {
                 Some(sum) => sum + part,
                 None => part,

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::Path;
 
 /// Element type of the written matrices.
@@ -34,12 +35,12 @@ impl StoreAs {
         }
     }
 
-    fn encode(self, values: &[f32], out: &mut impl Write) -> std::io::Result<()> {
+    fn encode(self, values: &[f32], out: &mut Sink<'_>) -> Result<(), Error> {
         for v in values {
             match self {
-                StoreAs::F32 => out.write_all(&v.to_le_bytes())?,
-                StoreAs::F16 => out.write_all(&f16::from_f32(*v).to_le_bytes())?,
-                StoreAs::BF16 => out.write_all(&bf16::from_f32(*v).to_le_bytes())?,
+                StoreAs::F32 => out.put(&v.to_le_bytes())?,
+                StoreAs::F16 => out.put(&f16::from_f32(*v).to_le_bytes())?,
+                StoreAs::BF16 => out.put(&bf16::from_f32(*v).to_le_bytes())?,
             }
         }
         Ok(())
@@ -80,47 +81,21 @@ pub(crate) fn write_sharded(
     max_shard_bytes: u64,
     fill: Fill<'_>,
 ) -> Result<(), Error> {
-    let fail = |path: &Path, reason: String| Error::File {
-        path: path.to_path_buf(),
-        reason,
-    };
-    std::fs::create_dir_all(dir).map_err(|e| fail(dir, e.to_string()))?;
-    for name in ["model.safetensors", "model.safetensors.index.json"] {
-        if dir.join(name).exists() {
-            return Err(fail(
-                &dir.join(name),
-                "exists already; choose an empty folder".to_string(),
-            ));
+    let items: Vec<Item> = specs.iter().map(|spec| item(spec, store)).collect();
+    let metadata = [("format", "pt")];
+    write_items(dir, &items, &metadata, max_shard_bytes, &mut |i, sink| {
+        let spec = &specs[i];
+        let values = fill(spec)?;
+        if values.len() != spec.len() {
+            let (found, expected) = (vec![values.len()], spec.shape.clone());
+            return Err(Error::Shape {
+                name: spec.name.clone(),
+                found,
+                expected,
+            });
         }
-    }
-    let shards = split(specs, store, max_shard_bytes);
-    let mut index = BTreeMap::new();
-    let mut total = 0u64;
-    for (i, shard) in shards.iter().enumerate() {
-        let file = match shards.len() {
-            1 => "model.safetensors".to_string(),
-            n => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
-        };
-        let partial = dir.join(format!(".{file}.partial"));
-        let result = write_shard(&partial, shard, store, fill);
-        if let Err(error) = result {
-            // The original error matters more than a left-over file.
-            let _ = std::fs::remove_file(&partial);
-            return Err(error);
-        }
-        let path = dir.join(&file);
-        std::fs::rename(&partial, &path).map_err(|e| fail(&path, e.to_string()))?;
-        for spec in shard {
-            index.insert(spec.name.clone(), file.clone());
-            total += (spec.len() * store_of(spec, store).bytes()) as u64;
-        }
-    }
-    if shards.len() > 1 {
-        let path = dir.join("model.safetensors.index.json");
-        let json = serde_json::json!({"metadata": {"total_size": total}, "weight_map": index});
-        std::fs::write(&path, format!("{json:#}\n")).map_err(|e| fail(&path, e.to_string()))?;
-    }
-    Ok(())
+        store_of(spec, store).encode(&values, sink)
+    })
 }
 
 fn store_of(spec: &TensorSpec, store: StoreAs) -> StoreAs {
@@ -131,69 +106,170 @@ fn store_of(spec: &TensorSpec, store: StoreAs) -> StoreAs {
     }
 }
 
-fn split(specs: &[TensorSpec], store: StoreAs, max: u64) -> Vec<Vec<&TensorSpec>> {
-    let mut shards: Vec<Vec<&TensorSpec>> = vec![Vec::new()];
-    let mut size = 0u64;
-    for spec in specs {
-        let bytes = (spec.len() * store_of(spec, store).bytes()) as u64;
-        if size > 0 && size + bytes > max {
-            shards.push(Vec::new());
-            size = 0;
-        }
-        size += bytes;
-        if let Some(last) = shards.last_mut() {
-            last.push(spec);
+fn item(spec: &TensorSpec, store: StoreAs) -> Item {
+    let store = store_of(spec, store);
+    Item::plain(Entry {
+        name: spec.name.clone(),
+        dtype: store.name().to_string(),
+        shape: spec.shape.clone(),
+        bytes: spec.len() * store.bytes(),
+    })
+}
+
+/// One tensor of a file.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) dtype: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: usize,
+}
+
+/// Tensors that stand together, in order, with a line for the metadata of their file.
+pub(crate) struct Item {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) metadata: Option<(String, String)>,
+}
+
+impl Item {
+    pub(crate) fn plain(entry: Entry) -> Self {
+        Item {
+            entries: vec![entry],
+            metadata: None,
         }
     }
+
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(|e| e.bytes).sum()
+    }
+}
+
+/// The file being written.
+pub(crate) struct Sink<'a> {
+    path: &'a Path,
+    out: BufWriter<File>,
+    written: usize,
+}
+
+impl Sink<'_> {
+    /// Appends bytes of the current item.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.written += bytes.len();
+        self.out.write_all(bytes).map_err(|e| fail(self.path, e))
+    }
+}
+
+fn fail(path: &Path, reason: impl ToString) -> Error {
+    Error::File {
+        path: path.to_path_buf(),
+        reason: reason.to_string(),
+    }
+}
+
+type Emit<'a> = &'a mut dyn FnMut(usize, &mut Sink<'_>) -> Result<(), Error>;
+
+/// Writes `items` in order into shards of at most `max_shard_bytes`; `emit` puts the bytes of the
+/// item with the given number.
+pub(crate) fn write_items(
+    dir: &Path,
+    items: &[Item],
+    metadata: &[(&str, &str)],
+    max_shard_bytes: u64,
+    emit: Emit<'_>,
+) -> Result<(), Error> {
+    std::fs::create_dir_all(dir).map_err(|e| fail(dir, e))?;
+    for name in ["model.safetensors", "model.safetensors.index.json"] {
+        if dir.join(name).exists() {
+            let reason = "exists already; choose an empty folder";
+            return Err(fail(&dir.join(name), reason));
+        }
+    }
+    let shards = split(items, max_shard_bytes);
+    let mut index = BTreeMap::new();
+    let mut total = 0;
+    for (i, shard) in shards.iter().enumerate() {
+        let file = match shards.len() {
+            1 => "model.safetensors".to_string(),
+            n => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
+        };
+        let partial = dir.join(format!(".{file}.partial"));
+        let result = write_shard(&partial, items, shard.clone(), metadata, emit);
+        if let Err(error) = result {
+            // The original error matters more than a left-over file.
+            let _ = std::fs::remove_file(&partial);
+            return Err(error);
+        }
+        let path = dir.join(&file);
+        std::fs::rename(&partial, &path).map_err(|e| fail(&path, e))?;
+        for entry in items[shard.clone()].iter().flat_map(|item| &item.entries) {
+            index.insert(entry.name.clone(), file.clone());
+            total += entry.bytes as u64;
+        }
+    }
+    if shards.len() > 1 {
+        let path = dir.join("model.safetensors.index.json");
+        let json = serde_json::json!({"metadata": {"total_size": total}, "weight_map": index});
+        std::fs::write(&path, format!("{json:#}\n")).map_err(|e| fail(&path, e))?;
+    }
+    Ok(())
+}
+
+/// Runs of items that make one file each.
+fn split(items: &[Item], max: u64) -> Vec<Range<usize>> {
+    let mut shards = Vec::new();
+    let (mut start, mut size) = (0, 0u64);
+    for (i, item) in items.iter().enumerate() {
+        let bytes = item.bytes() as u64;
+        if size > 0 && size + bytes > max {
+            shards.push(start..i);
+            (start, size) = (i, 0);
+        }
+        size += bytes;
+    }
+    shards.push(start..items.len());
     shards
 }
 
 fn write_shard(
     path: &Path,
-    specs: &[&TensorSpec],
-    store: StoreAs,
-    fill: Fill<'_>,
+    items: &[Item],
+    shard: Range<usize>,
+    metadata: &[(&str, &str)],
+    emit: Emit<'_>,
 ) -> Result<(), Error> {
-    let fail = |e: std::io::Error| Error::File {
-        path: path.to_path_buf(),
-        reason: e.to_string(),
-    };
+    let items = &items[shard.start..shard.end];
+    let mut notes = serde_json::Map::new();
+    for (key, value) in metadata {
+        notes.insert((*key).to_string(), serde_json::json!(value));
+    }
+    for (key, value) in items.iter().filter_map(|item| item.metadata.as_ref()) {
+        notes.insert(key.clone(), serde_json::json!(value));
+    }
     let mut header = serde_json::Map::new();
-    header.insert(
-        "__metadata__".to_string(),
-        serde_json::json!({"format": "pt"}),
-    );
+    header.insert("__metadata__".to_string(), serde_json::Value::Object(notes));
     let mut offset = 0;
-    for spec in specs {
-        let store = store_of(spec, store);
-        let end = offset + spec.len() * store.bytes();
-        let entry = serde_json::json!({
-            "dtype": store.name(), "shape": spec.shape, "data_offsets": [offset, end]
+    for entry in items.iter().flat_map(|item| &item.entries) {
+        let end = offset + entry.bytes;
+        let value = serde_json::json!({
+            "dtype": entry.dtype, "shape": entry.shape, "data_offsets": [offset, end]
         });
-        header.insert(spec.name.clone(), entry);
+        header.insert(entry.name.clone(), value);
         offset = end;
     }
     let mut text = serde_json::Value::Object(header).to_string();
     // The data starts at a multiple of 8, as the format recommends.
     text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
-    let mut out = BufWriter::new(File::create(path).map_err(fail)?);
-    out.write_all(&(text.len() as u64).to_le_bytes())
-        .map_err(fail)?;
-    out.write_all(text.as_bytes()).map_err(fail)?;
-    for spec in specs {
-        let values = fill(spec)?;
-        if values.len() != spec.len() {
-            let (found, expected) = (vec![values.len()], spec.shape.clone());
-            return Err(Error::Shape {
-                name: spec.name.clone(),
-                found,
-                expected,
-            });
-        }
-        store_of(spec, store)
-            .encode(&values, &mut out)
-            .map_err(fail)?;
+    let mut sink = Sink {
+        path,
+        out: BufWriter::new(File::create(path).map_err(|e| fail(path, e))?),
+        written: 0,
+    };
+    sink.put(&(text.len() as u64).to_le_bytes())?;
+    sink.put(text.as_bytes())?;
+    for (i, item) in items.iter().enumerate() {
+        sink.written = 0;
+        emit(shard.start + i, &mut sink)?;
+        assert_eq!(sink.written, item.bytes(), "{}", item.entries[0].name);
     }
-    out.flush().map_err(fail)?;
-    out.get_ref().sync_all().map_err(fail)
+    sink.out.flush().map_err(|e| fail(path, e))?;
+    sink.out.get_ref().sync_all().map_err(|e| fail(path, e))
 }

@@ -113,7 +113,7 @@ impl<'a> View<'a> {
         if self.cols > 0 {
             out.par_chunks_mut(self.cols)
                 .enumerate()
-                .for_each(|(row, out)| self.write_row(row, out));
+                .for_each(|(row, out)| self.write(row, 0, out));
         }
         out
     }
@@ -123,6 +123,22 @@ impl<'a> View<'a> {
     /// # Errors
     /// [`Error::Rows`] if there is no such row, [`Error::Length`] if `out` is not `[cols]`.
     pub fn dequantise_row(&self, row: usize, out: &mut [f32]) -> Result<(), Error> {
+        if out.len() != self.cols {
+            return Err(self.length("row", out.len(), self.cols));
+        }
+        self.dequantise_part(row, 0, out)
+    }
+
+    /// Columns `first_block · 32 ..` of one row as f32, as many as `out` has.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] if there is no such row, [`Error::Length`] if `out` reaches past its end.
+    pub fn dequantise_part(
+        &self,
+        row: usize,
+        first_block: usize,
+        out: &mut [f32],
+    ) -> Result<(), Error> {
         if row >= self.rows {
             return Err(Error::Rows {
                 start: row,
@@ -130,22 +146,27 @@ impl<'a> View<'a> {
                 rows: self.rows,
             });
         }
-        if out.len() != self.cols {
-            return Err(Error::Length {
-                what: "row",
-                format: self.format,
-                rows: self.rows,
-                cols: self.cols,
-                found: out.len(),
-                expected: self.cols,
-            });
+        let left = self.cols.saturating_sub(first_block.saturating_mul(BLOCK));
+        if out.len() > left {
+            return Err(self.length("part of a row", out.len(), left));
         }
-        self.write_row(row, out);
+        self.write(row, first_block, out);
         Ok(())
     }
 
-    /// `out` is `[cols]` and `row` exists.
-    fn write_row(&self, row: usize, out: &mut [f32]) {
+    fn length(&self, what: &'static str, found: usize, expected: usize) -> Error {
+        Error::Length {
+            what,
+            format: self.format,
+            rows: self.rows,
+            cols: self.cols,
+            found,
+            expected,
+        }
+    }
+
+    /// `row` exists and `out` ends inside of it.
+    fn write(&self, row: usize, first_block: usize, out: &mut [f32]) {
         let (code_words, scale_words) = (
             self.format.code_words(self.cols),
             self.format.scale_words(self.cols),
@@ -153,7 +174,8 @@ impl<'a> View<'a> {
         let codes = &self.codes[row * code_words..][..code_words];
         let scales = &self.scales[row * scale_words..][..scale_words];
         let words = codes.chunks_exact(self.format.block_words());
-        for ((block, words), out) in words.enumerate().zip(out.chunks_mut(BLOCK)) {
+        let blocks = words.enumerate().skip(first_block);
+        for ((block, words), out) in blocks.zip(out.chunks_mut(BLOCK)) {
             let values = dequantise_block(self.format, words, block_scale(scales, block));
             out.copy_from_slice(&values[..out.len()]);
         }

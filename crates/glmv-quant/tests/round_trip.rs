@@ -228,6 +228,16 @@ fn bad_shapes_are_errors() {
         View::new(Format::Q8, [2, 32], packed.codes(), packed.scales()),
         Err(Error::Length { what: "codes", .. })
     ));
+    let mut part = [0.0; 8];
+    assert!(view.dequantise_part(1, 0, &mut part).is_ok());
+    assert!(matches!(
+        view.dequantise_part(1, 1, &mut part),
+        Err(Error::Length { .. })
+    ));
+    assert!(matches!(
+        view.dequantise_part(1, usize::MAX, &mut part),
+        Err(Error::Length { .. })
+    ));
     let mut packed = packed.clone();
     assert!(matches!(
         packed.set_rows(2, &values[..32], None),
@@ -271,4 +281,22 @@ fn damage_adds_up() {
     assert!(
         both.relative_rms() > fine.relative_rms() && both.relative_rms() < rough.relative_rms()
     );
+}
+
+#[test]
+fn a_part_of_a_row_equals_the_row() {
+    let values: Vec<f32> = (0..2 * 100).map(|i| (i as f32 * 0.7).sin()).collect();
+    for format in Format::ALL {
+        let packed = quantise(format, &values, 2, 100).unwrap();
+        let all = packed.view().dequantise();
+        for (first, len) in [(0, 100), (1, 40), (3, 4), (2, 0), (3, 1)] {
+            let mut part = vec![f32::NAN; len];
+            packed.view().dequantise_part(1, first, &mut part).unwrap();
+            assert_eq!(
+                part,
+                &all[100 + first * BLOCK..][..len],
+                "{format} block {first}"
+            );
+        }
+    }
 }

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod doctor;
 pub mod inspect;
+pub mod quantize;
 pub mod reward;
 pub mod run;
 pub mod verify;

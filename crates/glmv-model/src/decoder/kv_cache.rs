@@ -3,6 +3,7 @@
 
 use super::kv_pool::{BlockId, KvPool, PoolConfig};
 use crate::config::TextConfig;
+use crate::loader::float_on;
 use crate::{Error, Precision};
 use burn::tensor::Device;
 use glmv_kernels::KvFormat;
@@ -22,6 +23,14 @@ pub struct KvCache {
     capacity: usize,
 }
 
+/// Format of a cache beside weights of `precision`, unless another is asked for.
+pub(crate) fn cache_format(device: &Device, precision: Precision) -> KvFormat {
+    match float_on(device, precision) {
+        Precision::F32 => KvFormat::F32,
+        Precision::F16 | Precision::Q8 | Precision::Q4 => KvFormat::F16,
+    }
+}
+
 impl KvCache {
     /// An empty cache with room for `capacity` tokens per row.
     ///
@@ -33,14 +42,10 @@ impl KvCache {
         precision: Precision,
         device: &Device,
     ) -> Result<Self, Error> {
-        let format = match precision {
-            Precision::F32 => KvFormat::F32,
-            Precision::F16 => KvFormat::F16,
-        };
         let pool = PoolConfig {
             blocks: 0,
             block_size: BLOCK,
-            format,
+            format: cache_format(device, precision),
         };
         Ok(KvCache {
             pool: KvPool::new(config, pool, device)?,
@@ -58,6 +63,11 @@ impl KvCache {
     /// True before the first forward pass.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Forgets the tokens behind the first `len`, in every row; their memory stays.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// Bytes of all keys and values on the device.

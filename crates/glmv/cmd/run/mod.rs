@@ -32,10 +32,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     check(args)?;
     session::handle_ctrl_c()?;
     let quiet = args.json;
-    let (choice, dtype) = (args.device.device.into(), args.device.dtype.into());
-    let mut session = session::load(model, choice, dtype, quiet)?;
+    let mut session = session::load(model, &args.device, quiet)?;
     session.engine.configure(EngineConfig {
-        kv_format: args.kv_cache.map(Into::into),
+        kv_format: args.kv_dtype.map(Into::into),
         ..EngineConfig::default()
     })?;
     match &args.prompt {

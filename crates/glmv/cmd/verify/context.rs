@@ -18,15 +18,17 @@ type Cache<T> = RefCell<BTreeMap<String, Result<Rc<T>, String>>>;
 pub(super) struct Context<'a> {
     set: &'a GoldenSet,
     device: Device,
+    precision: Precision,
     models: Cache<Glm4v>,
     processors: Cache<Processor>,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(set: &'a GoldenSet, device: Device) -> Self {
+    pub(super) fn new(set: &'a GoldenSet, device: Device, precision: Precision) -> Self {
         Context {
             set,
             device,
+            precision,
             models: RefCell::default(),
             processors: RefCell::default(),
         }
@@ -58,13 +60,13 @@ impl<'a> Context<'a> {
         Ok(Config::from_dir(&self.checkpoint(case)?)?)
     }
 
-    /// The case's model with f32 weights.
+    /// The case's model.
     ///
     /// # Errors
     /// If the case names no checkpoint, or it cannot be loaded.
     pub(super) fn model(&self, case: &Case) -> anyhow::Result<Rc<Glm4v>> {
         self.cached(&self.models, case, |dir| {
-            let loaded = Glm4v::load(&dir, &self.device, Precision::F32, &|_, _| {});
+            let loaded = Glm4v::load(&dir, &self.device, self.precision, &|_, _| {});
             Ok(loaded?.0)
         })
     }

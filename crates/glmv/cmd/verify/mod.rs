@@ -55,7 +55,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     if let Some(note) = &device.note {
         eprintln!("note: {note}");
     }
-    let context = Context::new(&set, device.device.clone());
+    let context = Context::new(&set, device.device.clone(), args.dtype.into());
     let mut report = Report::new(&device);
     for case in set.cases() {
         if selected(Some(&case.kind)) {

@@ -1,5 +1,5 @@
 //! How fast a matrix is packed and unpacked, and what it costs in accuracy.
-//! `cargo run --release -p glmv-quant --example speed`
+//! `cargo run --release -p glmv-quant --example quantise_speed`
 
 use glmv_quant::{Damage, Error, Format, quantise};
 use std::time::Instant;
