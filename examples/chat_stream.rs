@@ -19,20 +19,20 @@ fn main() -> Result<()> {
         .nth(1)
         .map_or_else(|| MODEL.into(), PathBuf::from);
     let device = select(Choice::Auto)?.device;
-    let engine = Engine::load(&model, &device, Precision::F32, &|_, _| {})?;
+    let mut engine = Engine::load(&model, &device, Precision::F32, &|_, _| {})?;
 
     let mut chat = Conversation::default();
     for question in ["Name a colour.", "And another one?"] {
         println!("> {question}");
         chat.messages.push(Message::text(Role::User, question));
-        let answer = stream(&engine, &chat)?;
+        let answer = stream(&mut engine, &chat)?;
         chat.messages.push(Message::text(Role::Assistant, answer));
     }
     Ok(())
 }
 
 /// Prints the answer to the last turn while it is generated, and returns it.
-fn stream(engine: &Engine, chat: &Conversation) -> Result<String> {
+fn stream(engine: &mut Engine, chat: &Conversation) -> Result<String> {
     let options = RenderOptions {
         add_generation_prompt: true,
         enable_thinking: Some(false),
@@ -46,7 +46,8 @@ fn stream(engine: &Engine, chat: &Conversation) -> Result<String> {
     })?;
 
     // Holds back the bytes of a character that is split over tokens.
-    let mut decoder = engine.processor().tokenizer.stream(true);
+    let processor = engine.processor().clone();
+    let mut decoder = processor.tokenizer.stream(true);
     let mut text = String::new();
     let mut failure = None;
     let mut show = |step: Step| {

@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     // A hardware GPU if there is one, else the CPU.
     let selected = select(Choice::Auto)?;
     println!("{} ({})", selected.info.name, selected.info.backend);
-    let engine = Engine::load(&model, &selected.device, Precision::F32, &|_, _| {})
+    let mut engine = Engine::load(&model, &selected.device, Precision::F32, &|_, _| {})
         .with_context(|| format!("cannot load {}", model.display()))?;
 
     let question = Message::new(

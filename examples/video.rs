@@ -20,7 +20,7 @@ fn main() -> Result<()> {
         .nth(1)
         .map_or_else(|| MODEL.into(), PathBuf::from);
     let device = select(Choice::Auto)?.device;
-    let engine = Engine::load(&model, &device, Precision::F32, &|_, _| {})?;
+    let mut engine = Engine::load(&model, &device, Precision::F32, &|_, _| {})?;
 
     // Files work the same way: VideoSource::Path takes a folder of frames, an animated GIF or WebP,
     // a y4m file, or whatever an installed ffmpeg reads.

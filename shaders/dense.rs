@@ -55,6 +55,53 @@ macro_rules! lhs_sets {
     };
 }
 
+/// Rows of one subgroup in the tiled `*_sub` products: `GROUPS` times `HELD`.
+macro_rules! tile_sets {
+    ($sets:ident, $([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        $sets![$(
+            [("GROUPS", "1u"), ("HELD", "1u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "2u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "4u"), $($extra),*],
+            [("GROUPS", "1u"), ("HELD", "8u"), $($extra),*],
+            [("GROUPS", "2u"), ("HELD", "8u"), $($extra),*],
+            [("GROUPS", "4u"), ("HELD", "8u"), $($extra),*],
+        )+]
+    };
+}
+pub(crate) use tile_sets;
+
+/// Each storage of the weights of a tiled product.
+macro_rules! kind_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(
+            &[("KIND", "0u"), ("Word", "vec4<f32>"), ("Four", "vec4<f32>"), ("PARTS", "1u"), $($extra),*],
+            &[("KIND", "1u"), ("Word", "vec4<f16>"), ("Four", "vec4<f16>"), ("PARTS", "1u"), $($extra),*],
+            &[("KIND", "2u"), ("Word", "u32"), ("Four", "vec4<u32>"), ("PARTS", "1u"), $($extra),*],
+            &[("KIND", "3u"), ("Word", "u32"), ("Four", "vec4<u32>"), ("PARTS", "2u"), $($extra),*],
+        )+]
+    };
+}
+pub(crate) use kind_sets;
+
+/// Key storages of `attention_sub`, in order and through a table.
+macro_rules! key_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(
+            &[("KvElem", "vec4<f32>"), $($extra),*],
+            &[("KvElem", "vec4<f16>"), $($extra),*],
+            &[("KvElem", "vec4<f32>"), PAGED, $($extra),*],
+            &[Q8, CODES, WIDE, SPREAD, TOP, PAGED, ("BLOCK", "32u"), $($extra),*],
+        )+]
+    };
+}
+
+const ATTENTION_SUB: &[crate::Params] = tile_sets![
+    key_sets,
+    [("DH", "16u"), ("WIDTH", "2u")],
+    [("DH", "1u"), ("WIDTH", "1u"), UINT],
+    [("DH", "64u"), ("WIDTH", "8u")],
+];
+
 const ELEMENTWISE: &[crate::Params] = &[&[VEC4], &[VEC1]];
 const INDEXED: &[crate::Params] = &[&[VEC4], &[VEC1], &[VEC4, UINT], &[VEC1, UINT]];
 const NORM: &[crate::Params] = storage_sets![
@@ -188,6 +235,19 @@ pub(crate) const SHADERS: &[Shader] = &[
         ],
     },
     Shader {
+        name: "linear_tile",
+        source: include_str!("linear_tile.wgsl"),
+        sets: kind_sets![
+            [("HAS_BIAS", "true"), ("ROWS_PER_LANE", "8u")],
+            [("HAS_BIAS", "false"), ("ROWS_PER_LANE", "8u")],
+        ],
+    },
+    Shader {
+        name: "linear_tile_sub",
+        source: include_str!("linear_tile_sub.wgsl"),
+        sets: tile_sets![kind_sets, [("HAS_BIAS", "true")], [("HAS_BIAS", "false")],],
+    },
+    Shader {
         name: "matmul_nn",
         source: include_str!("matmul_nn.wgsl"),
         sets: lhs_sets![
@@ -206,6 +266,11 @@ pub(crate) const SHADERS: &[Shader] = &[
         name: "attention",
         source: include_str!("attention.wgsl"),
         sets: ATTENTION,
+    },
+    Shader {
+        name: "attention_sub",
+        source: include_str!("attention_sub.wgsl"),
+        sets: ATTENTION_SUB,
     },
     Shader {
         name: "attention_merge",

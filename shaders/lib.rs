@@ -14,6 +14,14 @@
 //! let text = glmv_shaders::by_name("swiglu").specialise(&[("Vec", "f32")])?;
 //! ```
 //!
+//! A kernel that keeps many values in registers needs them named, not in an array. It declares an
+//! index and marks the lines (or blocks) to repeat for each of its values; see `repeat.rs`:
+//!
+//! ```wgsl
+//! const i = 0u; // index < ROWS
+//! var sum_i = 0.0; // each i
+//! ```
+//!
 //! Common to all kernels: entry point `main`; bindings `@group(0)`, tensors first and `read_write`
 //! (tensors share buffers), then `info: array<u32>` of sizes and scalars, floats as their bits; at
 //! most eleven bindings and 16 KiB of workgroup memory; no atomics; no subgroup operations except in the
@@ -25,6 +33,7 @@
 mod dense;
 mod few;
 pub mod moe;
+mod repeat;
 
 use std::fmt::Write as _;
 
@@ -73,14 +82,21 @@ pub enum Error {
         name: String,
         value: String,
     },
+    /// An `// index` or `// each` mark that cannot be followed.
+    #[error("shader {shader}: {reason}")]
+    Repeat {
+        shader: &'static str,
+        reason: String,
+    },
 }
 
 impl Shader {
-    /// WGSL text with the named parameters replaced and the others at their default; `enable f16;`
-    /// stands first when a parameter's value mentions `f16`.
+    /// WGSL text with the named parameters replaced, the others at their default, and every `each`
+    /// written out; `enable f16;` stands first when a parameter's value mentions `f16`.
     ///
     /// # Errors
-    /// An unknown or repeated name, or a value that is empty or contains `;`, `/` or a line break.
+    /// An unknown or repeated name, or a value that is empty or contains `;`, `/` or a line break,
+    /// or an `each` of an index that is not declared.
     pub fn specialise(&self, params: Params) -> Result<String, Error> {
         let shader = self.name;
         let known = self.params();
@@ -126,7 +142,7 @@ impl Shader {
         if half {
             text.insert_str(0, "enable f16;\n");
         }
-        Ok(text)
+        repeat::expand(&text).map_err(|reason| Error::Repeat { shader, reason })
     }
 
     /// The parameters, in the order of the file.

@@ -11,6 +11,7 @@
 //! KL > 1 makes adjacent lanes read adjacent weights.
 
 use crate::Shader;
+use crate::dense::{kind_sets, tile_sets};
 
 /// Prepends the declarations of each activation/weight storage to the given ones.
 macro_rules! weight_sets {
@@ -100,6 +101,8 @@ pub const SHADERS: &[Shader] = &[
             &[INT, ("TM", "2u")],
             &[INT, ("TM", "4u")],
             &[INT, ("TM", "8u")],
+            &[INT, ("TM", "16u")],
+            &[INT, ("TM", "32u")],
             &[UINT, ("TM", "8u")],
         ],
     },
@@ -112,6 +115,25 @@ pub const SHADERS: &[Shader] = &[
         name: "moe_down",
         source: include_str!("moe_down.wgsl"),
         sets: GROUPED,
+    },
+    Shader {
+        name: "moe_product",
+        source: include_str!("moe_product.wgsl"),
+        sets: kind_sets![
+            [INT, ("PAIRED", "true"), ("ROWS_PER_LANE", "1u")],
+            [INT, ("PAIRED", "false"), ("ROWS_PER_LANE", "2u")],
+            [INT, ("PAIRED", "true"), ("ROWS_PER_LANE", "4u")],
+            [UINT, ("PAIRED", "false"), ("ROWS_PER_LANE", "4u")],
+        ],
+    },
+    Shader {
+        name: "moe_product_sub",
+        source: include_str!("moe_product_sub.wgsl"),
+        sets: tile_sets![
+            kind_sets,
+            [INT, ("PAIRED", "true")],
+            [UINT, ("PAIRED", "false")],
+        ],
     },
     Shader {
         name: "moe_combine",

@@ -1,6 +1,6 @@
 //! What is measured: shapes of the models' layers, small enough for a software adapter.
 
-use crate::harness::{Bench, Work};
+use crate::harness::{Bench, Storage, Work};
 use anyhow::Result;
 use glmv_kernels::*;
 
@@ -143,28 +143,34 @@ fn routers(b: &mut Bench) -> Result<()> {
     )
 }
 
+/// Linear layers in every storage; the twin of the f32 rows is Burn's own matrix product.
 pub fn products(b: &mut Bench) -> Result<()> {
-    let (n, k) = (2048, 1024);
-    for half in [false, true] {
-        let w = b.weights([n, k], half);
-        for m in [1, 2, 4, 5, 8, 16, 64, 256] {
-            let x = b.floats([m, k]);
-            let weight_bytes = (n * k * if half { 2 } else { 4 }) as f64;
-            let work = Work {
-                flops: 2.0 * (m * n * k) as f64,
-                bytes: weight_bytes + 4.0 * (m * (n + k)) as f64,
-            };
-            let shape = format!("{m}x{k} · {n}x{k}ᵀ{}", if half { " f16" } else { "" });
-            b.row(
-                "linear",
-                &shape,
-                work,
-                || linear(x.clone(), w.clone(), None),
-                || linear_reference(x.clone(), w.clone(), None),
-            )?;
+    // The two sizes at which the product is held against Burn's.
+    product(b, [1024, 1024, 1024], Storage::F32)?;
+    product(b, [1, 8192, 2048], Storage::F32)?;
+    for storage in Storage::ALL {
+        for m in [1, 2, 4, 8, 16, 64, 256, 512] {
+            product(b, [m, 2048, 1024], storage)?;
         }
     }
     Ok(())
+}
+
+fn product(b: &mut Bench, [m, n, k]: [usize; 3], storage: Storage) -> Result<()> {
+    let w = b.stored([n, k], storage)?;
+    let x = b.floats([m, k]);
+    let work = Work {
+        flops: 2.0 * (m * n * k) as f64,
+        bytes: storage.bytes(n, k) + 4.0 * (m * (n + k)) as f64,
+    };
+    let shape = format!("{m}x{k} · {n}x{k}ᵀ{}", storage.label());
+    b.row(
+        "linear",
+        &shape,
+        work,
+        || linear(x.clone(), w.clone(), None),
+        || linear_reference(x.clone(), w.clone(), None),
+    )
 }
 
 pub fn attentions(b: &mut Bench) -> Result<()> {
@@ -215,53 +221,43 @@ pub fn attentions(b: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// 128 experts, 8 per token, hidden 256, width 256.
+/// 128 experts, 8 per token, hidden 256 and 512, width 256.
 pub fn mixture(b: &mut Bench) -> Result<()> {
-    let (experts, top_k, hidden, width) = (128, 8, 256, 256);
-    for half in [false, true] {
-        let (gate_up, down) = (
-            b.weights([experts, 2 * width, hidden], half),
-            b.weights([experts, hidden, width], half),
-        );
+    for storage in Storage::ALL {
         for tokens in [1, 4, 8, 16, 32, 512] {
-            let x = b.floats([tokens, hidden]);
-            // An odd step makes a token's eight experts different.
-            let expert = |i: usize| (i / top_k * 29 + i % top_k * (2 * (i / top_k) + 1)) % experts;
-            let ids = b.ints([tokens, top_k], expert);
-            let weights = b.floats([tokens, top_k]);
-            let used: std::collections::BTreeSet<usize> = (0..tokens * top_k).map(expert).collect();
-            let matrices = (used.len() * 3 * hidden * width * if half { 2 } else { 4 }) as f64;
-            let work = Work {
-                flops: 6.0 * (tokens * top_k * hidden * width) as f64,
-                bytes: matrices + 8.0 * (tokens * hidden + tokens * top_k * width) as f64,
-            };
-            let shape = format!("{tokens} tokens{}", if half { " f16" } else { "" });
-            b.row(
-                "moe_experts",
-                &shape,
-                work,
-                || {
-                    moe_experts(
-                        x.clone(),
-                        ids.clone(),
-                        weights.clone(),
-                        gate_up.clone(),
-                        down.clone(),
-                        0,
-                    )
-                },
-                || {
-                    moe_experts_reference(
-                        x.clone(),
-                        ids.clone(),
-                        weights.clone(),
-                        gate_up.clone(),
-                        down.clone(),
-                        0,
-                    )
-                },
-            )?;
+            experts(b, tokens, 256, storage)?;
         }
     }
+    for tokens in [1, 512] {
+        experts(b, tokens, 512, Storage::F32)?;
+    }
     Ok(())
+}
+
+fn experts(b: &mut Bench, tokens: usize, hidden: usize, storage: Storage) -> Result<()> {
+    let (experts, top_k, width) = (128, 8, 256);
+    let gate_up = b.stored([experts, 2 * width, hidden], storage)?;
+    let down = b.stored([experts, hidden, width], storage)?;
+    let x = b.floats([tokens, hidden]);
+    // An odd step makes a token's eight experts different.
+    let expert = |i: usize| (i / top_k * 29 + i % top_k * (2 * (i / top_k) + 1)) % experts;
+    let ids = b.ints([tokens, top_k], expert);
+    let weights = b.floats([tokens, top_k]);
+    let used: std::collections::BTreeSet<usize> = (0..tokens * top_k).map(expert).collect();
+    let matrices =
+        used.len() as f64 * (storage.bytes(2 * width, hidden) + storage.bytes(hidden, width));
+    let work = Work {
+        flops: 6.0 * (tokens * top_k * hidden * width) as f64,
+        bytes: matrices + 8.0 * (tokens * hidden + tokens * top_k * width) as f64,
+    };
+    let shape = format!("{tokens} tokens, hidden {hidden}{}", storage.label());
+    let run = |twin: bool| {
+        let (x, ids, weights) = (x.clone(), ids.clone(), weights.clone());
+        let (gate_up, down) = (gate_up.clone(), down.clone());
+        match twin {
+            true => moe_experts_reference(x, ids, weights, gate_up, down, 0),
+            false => moe_experts(x, ids, weights, gate_up, down, 0),
+        }
+    };
+    b.row("moe_experts", &shape, work, || run(false), || run(true))
 }

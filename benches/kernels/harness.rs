@@ -2,13 +2,49 @@
 
 use anyhow::Result;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use glmv_kernels::{device, linear};
+use glmv_kernels::{Quantised, Weight, device, linear};
+use glmv_quant::Format;
 use std::time::Instant;
 
 /// Samples per implementation; the table shows their median.
 const SAMPLES: usize = 7;
 /// A sample repeats its work until it lasts about this long.
 const SAMPLE_SECS: f64 = 0.03;
+
+/// How the weights of a product are stored.
+#[derive(Clone, Copy)]
+pub enum Storage {
+    F32,
+    F16,
+    Codes(Format),
+}
+
+impl Storage {
+    pub const ALL: [Storage; 4] = [
+        Storage::F32,
+        Storage::F16,
+        Storage::Codes(Format::Q8),
+        Storage::Codes(Format::Q4),
+    ];
+
+    /// For the name of a row.
+    pub fn label(self) -> String {
+        match self {
+            Storage::F32 => String::new(),
+            Storage::F16 => " f16".to_string(),
+            Storage::Codes(format) => format!(" {format}"),
+        }
+    }
+
+    /// Of a matrix.
+    pub fn bytes(self, rows: usize, cols: usize) -> f64 {
+        match self {
+            Storage::F32 => (4 * rows * cols) as f64,
+            Storage::F16 => (2 * rows * cols) as f64,
+            Storage::Codes(format) => format.bytes(rows, cols) as f64,
+        }
+    }
+}
 
 /// Work of one call, for the rates.
 #[derive(Clone, Copy)]
@@ -42,13 +78,17 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn floats<const D: usize>(&mut self, dims: [usize; D]) -> Tensor<D> {
+    fn numbers(&mut self, len: usize) -> Vec<f32> {
         let state = &mut self.state;
         let mut next = || {
             *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (*state >> 8) as f32 / (1u32 << 23) as f32 - 1.0
         };
-        let values: Vec<f32> = (0..dims.iter().product()).map(|_| next()).collect();
+        (0..len).map(|_| next()).collect()
+    }
+
+    pub fn floats<const D: usize>(&mut self, dims: [usize; D]) -> Tensor<D> {
+        let values = self.numbers(dims.iter().product());
         Tensor::from_data(TensorData::new(values, dims), &self.device)
     }
 
@@ -59,6 +99,24 @@ impl Bench {
         } else {
             weights
         }
+    }
+
+    /// Weights in that storage.
+    pub fn stored<const D: usize>(
+        &mut self,
+        dims: [usize; D],
+        storage: Storage,
+    ) -> Result<Weight<D>> {
+        Ok(match storage {
+            Storage::F32 => self.weights(dims, false).into(),
+            Storage::F16 => self.weights(dims, true).into(),
+            Storage::Codes(format) => {
+                let cols = dims[D - 1];
+                let rows = dims.iter().product::<usize>() / cols;
+                let packed = glmv_quant::quantise(format, &self.numbers(rows * cols), rows, cols)?;
+                Quantised::from_words(packed.into_words(), dims, format, &self.device).into()
+            }
+        })
     }
 
     pub fn ints<const D: usize>(

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glmv_engine::{Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
+use glmv_model::plan::{CacheFormat, WeightFormat};
 use glmv_quant::Format;
 use std::path::PathBuf;
 
@@ -83,6 +84,12 @@ pub struct DeviceArgs {
     /// Storage of the weights on the device; without it f32, or the codes of a quantised checkpoint.
     #[arg(long, value_enum)]
     pub dtype: Option<Dtype>,
+    /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    pub memory: Option<u64>,
+    /// Keep the experts of this many last layers in host memory and run them there.
+    #[arg(long, value_name = "LAYERS", default_value_t = 0)]
+    pub experts_on_host: usize,
 }
 
 impl DeviceArgs {
@@ -148,6 +155,30 @@ pub struct QuantizeArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Bytes as a number, or a number with a unit.
+pub fn byte_count(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: u64 = match text[digits.len()..].trim() {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        other => return Err(format!("unit {other:?}, expected KiB, MiB or GiB")),
+    };
+    let count: f64 = digits
+        .parse()
+        .map_err(|_| format!("{text:?} is no number of bytes"))?;
+    Ok((count * unit as f64) as u64)
+}
+
+/// Width and height in pixels, as in 1344x896.
+fn picture_size(text: &str) -> Result<[usize; 2], String> {
+    let bad = || format!("{text:?}, expected WIDTHxHEIGHT in pixels");
+    let (w, h) = text.split_once('x').ok_or_else(bad)?;
+    let side = |v: &str| v.parse().ok().filter(|v| (1..=1 << 16).contains(v));
+    Ok([side(w).ok_or_else(bad)?, side(h).ok_or_else(bad)?])
 }
 
 #[derive(Debug, Args)]
@@ -243,9 +274,13 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Checkpoint folder to describe.
-    #[arg(required_unless_present = "new", conflicts_with = "new")]
-    pub dir: Option<PathBuf>,
+    /// Checkpoint folder to describe, or with --plan also a config.json.
+    #[arg(
+        required_unless_present = "new",
+        conflicts_with = "new",
+        value_name = "DIR|CONFIG.json"
+    )]
+    pub path: Option<PathBuf>,
     /// Write a random checkpoint of this config.json into --out.
     #[arg(long, value_name = "CONFIG.json", requires = "out")]
     pub new: Option<PathBuf>,
@@ -255,24 +290,123 @@ pub struct InspectArgs {
     /// Seed of the random weights.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Tell what the model needs, part by part, and whether the device has it.
+    #[arg(long, requires = "path", conflicts_with = "new")]
+    pub plan: bool,
+    #[command(flatten)]
+    pub planned: PlanArgs,
+}
+
+/// What `inspect --plan` plans for.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Tokens per sequence, prompt and answer together.
+    #[arg(long, value_name = "N", default_value_t = 4096, requires = "plan")]
+    pub ctx: usize,
+    /// Sequences at once.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "plan")]
+    pub batch: usize,
+    /// Form of the decoder's matrices and experts.
+    #[arg(long, value_enum, default_value_t, requires = "plan")]
+    pub dtype: WeightDtype,
+    /// Form of the KV cache; f32 with f32 weights, else f16.
+    #[arg(long, value_enum, requires = "plan")]
+    pub kv_dtype: Option<CacheDtype>,
+    /// Most tokens of one prefill pass.
+    #[arg(long, value_name = "N", default_value_t = 512, requires = "plan")]
+    pub chunk: usize,
+    /// A picture of this size in pixels is encoded too.
+    #[arg(long, value_name = "WxH", value_parser = picture_size, requires = "plan")]
+    pub image: Option<[usize; 2]>,
+    /// The experts of this many last layers stay in host memory.
+    #[arg(long, value_name = "LAYERS", default_value_t = 0, requires = "plan")]
+    pub experts_on_host: usize,
+    /// Device whose limits and memory count.
+    #[arg(long, value_enum, default_value_t, requires = "plan")]
+    pub device: Device,
+    /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
+    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "plan")]
+    pub memory: Option<u64>,
+    /// Print one JSON object.
+    #[arg(long, requires = "plan")]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum WeightDtype {
+    #[default]
+    F32,
+    F16,
+    Q8,
+    Q4,
+}
+
+impl From<WeightDtype> for WeightFormat {
+    fn from(dtype: WeightDtype) -> Self {
+        match dtype {
+            WeightDtype::F32 => WeightFormat::F32,
+            WeightDtype::F16 => WeightFormat::F16,
+            WeightDtype::Q8 => WeightFormat::Q8,
+            WeightDtype::Q4 => WeightFormat::Q4,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CacheDtype {
+    F32,
+    F16,
+    Q8,
+}
+
+impl From<CacheDtype> for CacheFormat {
+    fn from(dtype: CacheDtype) -> Self {
+        match dtype {
+            CacheDtype::F32 => CacheFormat::F32,
+            CacheDtype::F16 => CacheFormat::F16,
+            CacheDtype::Q8 => CacheFormat::Q8,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Checkpoint folder.
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    /// Checkpoint folder; no tokenizer is needed.
+    #[arg(long, value_name = "DIR", required_unless_present = "random")]
+    pub model: Option<PathBuf>,
+    /// Random weights of this configuration, made in memory, instead of a checkpoint.
+    #[arg(long, value_name = "CONFIG.json", conflicts_with = "model")]
+    pub random: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Prompt tokens of the prefill and before the decode.
-    #[arg(long, default_value_t = 512)]
-    pub prompt_tokens: usize,
-    /// Tokens to decode.
-    #[arg(long, default_value_t = 32)]
-    pub new_tokens: usize,
-    /// Repetitions; the median is reported.
-    #[arg(long, default_value_t = 3)]
+    /// Prompt tokens of the prefill and before the decode; 0 leaves the prefill out.
+    #[arg(long, value_name = "TOKENS", default_value_t = 512)]
+    pub pp: usize,
+    /// Tokens to decode after them; 0 leaves decoding out.
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub tg: usize,
+    /// Sequences decoded at once, separated by commas.
+    #[arg(
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "1,2,4,8,16,32"
+    )]
+    pub batch: Vec<usize>,
+    /// Sides in pixels of the square pictures to encode, separated by commas, or none.
+    #[arg(
+        long,
+        value_name = "PX,…",
+        value_delimiter = ',',
+        default_value = "336,1008,2016"
+    )]
+    pub images: Vec<String>,
+    /// Repetitions; median, least and greatest are reported.
+    #[arg(long, value_name = "N", default_value_t = 5)]
     pub reps: usize,
+    /// Do not build pipelines while loading: the first token pays for them.
+    #[arg(long)]
+    pub no_warm_up: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod fit;
 mod session;
 
 use clap::Parser;

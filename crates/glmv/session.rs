@@ -1,10 +1,12 @@
 //! What every subcommand that runs the model shares: device choice, loading with a progress bar,
 //! and Ctrl-C.
 
+use crate::args::DeviceArgs;
+use crate::fit;
 use anyhow::Context;
 use glmv_engine::{Engine, Precision};
 use glmv_kernels::device::{Choice, Info, Selected, select};
-use glmv_model::{Checkpoint, Glm4v};
+use glmv_model::{Checkpoint, Config, Glm4v, LoadOptions, Loader};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,22 +28,26 @@ pub fn open(choice: Choice) -> anyhow::Result<Selected> {
     Ok(selected)
 }
 
+/// Prompt length whose pipelines are built while loading, in tokens.
+const WARM_CHUNK: usize = 256;
+
 /// Loads the checkpoint folder `dir`, with a bar on stderr unless `quiet` or not a terminal.
-pub fn load(
-    dir: &Path,
-    choice: Choice,
-    precision: Option<Precision>,
-    quiet: bool,
-) -> anyhow::Result<Session> {
+pub fn load(dir: &Path, args: &DeviceArgs, vision: bool, quiet: bool) -> anyhow::Result<Session> {
     let start = Instant::now();
-    let selected = open(choice)?;
-    let precision = storage(dir, precision)?;
-    check_precision(&selected, precision)?;
+    let selected = open(args.device.into())?;
+    let options = options(storage(dir, args.precision())?, args);
+    check_precision(&selected, options.precision)?;
+    // A folder that cannot be read is left to the loader, which says what is wrong with it.
+    if let Ok(config) = Config::from_dir(dir) {
+        check_experts(&selected, &config, options)?;
+        fit::refuse(&config, &selected.info, options, args.memory)?;
+    }
     let engine = with_bar(quiet, "loading", |progress| {
-        Engine::load(dir, &selected.device, precision, progress)
+        Engine::load(dir, &selected.device, options, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     note_skipped(&engine.skipped);
+    warm_up(engine.model(), WARM_CHUNK, vision, quiet)?;
     Ok(Session {
         engine,
         device: selected.info,
@@ -49,21 +55,92 @@ pub fn load(
     })
 }
 
-/// Loads only the weights of `dir`; no tokenizer or templates are needed.
+/// Where the weights come from.
+pub enum Source<'a> {
+    /// A checkpoint folder.
+    Folder(&'a Path),
+    /// Random weights of a configuration file.
+    Random(&'a Path, Box<Config>),
+}
+
+/// A model without tokenizer or templates.
+pub struct Loaded {
+    pub model: Glm4v,
+    pub device: Info,
+    /// The folder or the configuration file.
+    pub name: String,
+    pub load_s: f64,
+    pub warm_up_s: f64,
+}
+
+/// Loads only the weights; then builds the pipelines of a prefill of `chunk` tokens, if given, and
+/// with `vision` of a picture.
 pub fn load_model(
-    dir: &Path,
-    selected: &Selected,
-    precision: Option<Precision>,
+    source: &Source<'_>,
+    args: &DeviceArgs,
+    chunk: Option<usize>,
+    vision: bool,
     quiet: bool,
-) -> anyhow::Result<Glm4v> {
-    let precision = storage(dir, precision)?;
-    check_precision(selected, precision)?;
+) -> anyhow::Result<Loaded> {
+    let start = Instant::now();
+    let selected = open(args.device.into())?;
+    let precision = match source {
+        Source::Folder(dir) => storage(dir, args.precision())?,
+        Source::Random(..) => args.precision().unwrap_or(Precision::F32),
+    };
+    let options = options(precision, args);
+    check_precision(&selected, options.precision)?;
+    let (path, config) = match source {
+        Source::Folder(dir) => (*dir, Config::from_dir(dir)?),
+        Source::Random(path, config) => (*path, config.as_ref().clone()),
+    };
+    check_experts(&selected, &config, options)?;
+    fit::refuse(&config, &selected.info, options, args.memory)?;
     let (model, skipped) = with_bar(quiet, "loading", |progress| {
-        Glm4v::load(dir, &selected.device, precision, progress)
-            .with_context(|| format!("cannot load {}", dir.display()))
+        let checkpoint = match source {
+            Source::Folder(dir) => Checkpoint::open(dir)?,
+            Source::Random(_, config) => Checkpoint::random(config, 0),
+        };
+        let loader = Loader::new(&checkpoint, &selected.device, options.precision, progress);
+        let first = config
+            .text
+            .num_layers
+            .saturating_sub(options.experts_on_host);
+        Glm4v::from_loader(config, &loader.with_experts_on_host(first))
+            .with_context(|| format!("cannot load {}", path.display()))
     })?;
     note_skipped(&skipped);
-    Ok(model)
+    let load_s = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    if let Some(chunk) = chunk {
+        warm_up(&model, chunk, vision, quiet)?;
+    }
+    Ok(Loaded {
+        model,
+        device: selected.info,
+        name: path.display().to_string(),
+        load_s,
+        warm_up_s: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Builds the pipelines behind a spinner.
+fn warm_up(model: &Glm4v, chunk: usize, vision: bool, quiet: bool) -> anyhow::Result<()> {
+    let bar = ProgressBar::with_draw_target(Some(0), target(quiet));
+    bar.set_style(ProgressStyle::with_template(
+        "building pipelines {spinner}",
+    )?);
+    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    let built = model.warm_up(chunk, vision);
+    bar.finish_and_clear();
+    built.context("cannot build the pipelines")
+}
+
+fn target(quiet: bool) -> ProgressDrawTarget {
+    match quiet {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    }
 }
 
 /// The storage asked for; without one that of a quantised checkpoint, else f32.
@@ -87,19 +164,31 @@ fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<
     Ok(())
 }
 
+fn check_experts(selected: &Selected, config: &Config, options: LoadOptions) -> anyhow::Result<()> {
+    let asked = options.experts_on_host;
+    if asked == 0 {
+        return Ok(());
+    }
+    if selected.info.backend == "cpu" {
+        anyhow::bail!("--experts-on-host: on the CPU device all weights are in host memory");
+    }
+    fit::check_expert_layers(config, asked)
+}
+
+fn options(precision: Precision, args: &DeviceArgs) -> LoadOptions {
+    LoadOptions {
+        precision,
+        experts_on_host: args.experts_on_host,
+    }
+}
+
 /// Runs `load` with a bar on stderr unless `quiet` or not a terminal.
 pub fn with_bar<T>(
     quiet: bool,
     what: &'static str,
     load: impl FnOnce(&dyn Fn(u64, u64)) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let bar = ProgressBar::with_draw_target(
-        None,
-        match quiet {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        },
-    );
+    let bar = ProgressBar::with_draw_target(None, target(quiet));
     let style = "{msg} {bar:32} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style)?);
     bar.set_message(what);

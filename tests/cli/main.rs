@@ -2,6 +2,8 @@
 
 mod bad_checkpoints;
 mod bad_input;
+mod bench;
 mod devices;
+mod plan;
 mod program;
 mod run;

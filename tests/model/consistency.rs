@@ -18,13 +18,13 @@ fn greedy(max_new_tokens: usize) -> SamplingParams {
 fn a_left_padded_batch_answers_like_its_rows_alone() {
     for device in devices() {
         for name in ["glm4v-f32", "glm4v_moe-f32"] {
-            let engine = engine(name, &device, Precision::F32);
+            let mut engine = engine(name, &device, Precision::F32);
             let prompts = vec![
                 prompt(&engine, "Hello, who are you?", false),
                 prompt(&engine, "What is in this picture?", true),
                 prompt(&engine, "Hi", false),
             ];
-            let run = |prompts: &[glmv::processor::ModelInputs]| {
+            let mut run = |prompts: &[glmv::processor::ModelInputs]| {
                 let params = vec![greedy(6); prompts.len()];
                 let mut go = |_| ControlFlow::Continue(());
                 engine.generate(prompts, &params, &mut go).unwrap().0
@@ -89,7 +89,7 @@ fn cached_decoding_equals_a_full_pass() {
 fn half_precision_is_close_to_full() {
     for device in devices() {
         let run = |precision| {
-            let engine = engine("glm4v-f32", &device, precision);
+            let mut engine = engine("glm4v-f32", &device, precision);
             let inputs = prompt(&engine, "What is in this picture?", true);
             let mut go = |_| ControlFlow::Continue(());
             engine
@@ -108,7 +108,7 @@ fn half_precision_is_close_to_full() {
 #[test]
 fn a_think_budget_forces_the_end_of_the_thought() {
     let device = burn::tensor::Device::flex();
-    let engine = engine("glm4v_moe-f32", &device, Precision::F32);
+    let mut engine = engine("glm4v_moe-f32", &device, Precision::F32);
     let (open, close) = {
         let tokenizer = &engine.processor().tokenizer;
         (

@@ -1,6 +1,8 @@
 //! The model as a library: writing weights back, sharding, batches and caches that agree.
 
 mod consistency;
+mod engine;
+mod host;
 mod quantised;
 mod roundtrip;
 mod sharding;

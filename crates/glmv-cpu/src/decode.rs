@@ -171,13 +171,13 @@ impl Source for Nibbles<'_> {
         let offset = scale * (-8f32).splat::<S>();
         let mask = 15i32.splat::<S>();
         let mut unit = [offset; UNIT];
-        for v in 0..UNIT {
+        for (v, vector) in unit.iter_mut().enumerate() {
             let nibbles = if v == 0 {
                 words
             } else {
                 words >> (4 * v as u32)
             };
-            unit[v] = (nibbles & mask).to_float().mul_add(scale, offset);
+            *vector = (nibbles & mask).to_float().mul_add(scale, offset);
         }
         unit
     }

@@ -2,9 +2,9 @@
 
 use crate::Error;
 use crate::error::{check, same};
-use crate::linear::{TASKS_PER_THREAD, task_outputs, transpose};
+use crate::linear::{SERIAL, whole_product};
 use crate::matrix::Matrix;
-use crate::product::columns;
+use crate::product::{Layout, Part, product};
 use crate::rows::{Order, Rows};
 use crate::swiglu::swiglu;
 use rayon::prelude::*;
@@ -80,31 +80,70 @@ pub fn experts(
     check("ids", routing.ids.len(), &[tokens, routing.top_k])?;
     check("weights", routing.weights.len(), &[tokens, routing.top_k])?;
     let plan = Plan::new(routing, experts.count);
-    let token_row = |slot: usize| &x[slot / routing.top_k * hidden..][..hidden];
-    let order = Order::of(&experts.gate_up);
-    let rows = plan.each(|slots| Rows::pack(slots.len(), hidden, order, |i| token_row(slots[i])));
-    let pre = plan.products(&rows, &experts.gate_up, 2 * width);
-    let act = plan.each_with(&pre, 2 * width, |slots, pre| {
-        let mut act = vec![0.0; width * slots.len()]; // [width, slots]
-        let (gate, up) = pre.split_at(act.len());
-        swiglu(gate, up, &mut act);
-        if slots.len() > 1 {
-            let mut turned = vec![0.0; act.len()];
-            transpose(&act, [width, slots.len()], &mut turned);
-            act = turned;
+    let run = |(expert, slots): &(usize, Vec<usize>), product: Product| {
+        let order = Order::of(&experts.gate_up);
+        let rows = Rows::pack(slots.len(), hidden, order, |i| {
+            &x[slots[i] / routing.top_k * hidden..][..hidden]
+        });
+        let mut pre = vec![0.0; slots.len() * 2 * width];
+        product(&rows, &experts.gate_up, *expert, &mut pre);
+        let mut act = vec![0.0; slots.len() * width];
+        let rows = pre.chunks_exact(2 * width.max(1));
+        for (act, pre) in act.chunks_exact_mut(width.max(1)).zip(rows) {
+            let (gate, up) = pre.split_at(width);
+            swiglu(gate, up, act);
         }
-        Rows::pack(slots.len(), width, Order::of(&experts.down), |i| {
-            &act[i * width..][..width]
-        })
-    });
-    let y = plan.products(&act, &experts.down, hidden);
-    let y = plan.each_with(&y, hidden, |slots, y| {
-        let mut turned = vec![0.0; y.len()];
-        transpose(y, [hidden, slots.len()], &mut turned);
-        turned
-    });
-    plan.combine(&y.concat(), routing, out);
+        let order = Order::of(&experts.down);
+        let rows = Rows::pack(slots.len(), width, order, |i| &act[i * width..][..width]);
+        let mut y = vec![0.0; slots.len() * hidden];
+        product(&rows, &experts.down, *expert, &mut y);
+        y
+    };
+    // An expert is a task, unless most threads would have none.
+    let y: Vec<Vec<f32>> = if 2 * plan.used.len() < rayon::current_num_threads() {
+        plan.used
+            .iter()
+            .map(|used| run(used, shared_product))
+            .collect()
+    } else if plan.total * hidden * width < SERIAL {
+        plan.used
+            .iter()
+            .map(|used| run(used, serial_product))
+            .collect()
+    } else {
+        plan.used
+            .par_iter()
+            .map(|used| run(used, serial_product))
+            .collect()
+    };
+    plan.combine(&y, routing, out);
     Ok(())
+}
+
+/// `[rows, outputs]` of one expert of a stack.
+type Product = fn(&Rows, &Matrix<'_>, usize, &mut [f32]);
+
+/// In the thread of the caller.
+fn serial_product(x: &Rows, stack: &Matrix<'_>, expert: usize, out: &mut [f32]) {
+    let outputs = out.len() / x.rows;
+    let part = Part {
+        groups: 0..x.group_count(),
+        outputs: expert * outputs..(expert + 1) * outputs,
+        layout: Layout::Rows {
+            stride: outputs,
+            at: 0,
+        },
+    };
+    product(x, stack, part, out);
+}
+
+/// With all threads.
+fn shared_product(x: &Rows, stack: &Matrix<'_>, expert: usize, out: &mut [f32]) {
+    let outputs = out.len() / x.rows;
+    match stack.slice(expert * outputs..(expert + 1) * outputs) {
+        Ok(w) => whole_product(x, &w, out),
+        Err(error) => unreachable!("the expert is in the stack: {error}"),
+    }
 }
 
 /// The slots of each expert that has any, experts in ascending order.
@@ -140,72 +179,21 @@ impl Plan {
         Plan { used, place, total }
     }
 
-    /// One result for each used expert.
-    fn each<T: Send>(&self, make: impl Fn(&[usize]) -> T + Sync) -> Vec<T> {
-        if self.total <= FEW_SLOTS {
-            self.used.iter().map(|(_, slots)| make(slots)).collect()
-        } else {
-            self.used.par_iter().map(|(_, slots)| make(slots)).collect()
-        }
-    }
-
-    /// As [`Plan::each`], with the `[outputs, slots]` that [`Plan::products`] made.
-    fn each_with<T: Send>(
-        &self,
-        results: &[f32],
-        outputs: usize,
-        make: impl Fn(&[usize], &[f32]) -> T + Sync,
-    ) -> Vec<T> {
-        let mut rest = results;
-        let mut parts = Vec::with_capacity(self.used.len());
-        for (_, slots) in &self.used {
-            let (part, after) = rest.split_at(slots.len() * outputs);
-            parts.push((slots.as_slice(), part));
-            rest = after;
-        }
-        if self.total <= FEW_SLOTS {
-            parts.into_iter().map(|(s, part)| make(s, part)).collect()
-        } else {
-            parts
-                .into_par_iter()
-                .map(|(s, part)| make(s, part))
-                .collect()
-        }
-    }
-
-    /// `[outputs, slots]` of each used expert, one after the other, with all threads.
-    fn products(&self, rows: &[Rows], stack: &Matrix<'_>, outputs: usize) -> Vec<f32> {
-        let mut out = vec![0.0; self.total * outputs];
-        let work = rows.first().map_or(0, |rows| rows.padded);
-        let slots_per_task = self.total.div_ceil(self.used.len().max(1));
-        let whole = task_outputs(outputs * self.used.len(), work * slots_per_task);
-        let mut tasks = Vec::with_capacity(self.used.len() + TASKS_PER_THREAD);
-        let mut rest = out.as_mut_slice();
-        for ((expert, slots), rows) in self.used.iter().zip(rows) {
-            let (part, after) = rest.split_at_mut(slots.len() * outputs);
-            rest = after;
-            let start = expert * outputs;
-            for (i, part) in part.chunks_mut(whole * slots.len()).enumerate() {
-                let first = start + i * whole;
-                tasks.push((rows, first..first + part.len() / slots.len(), part));
-            }
-        }
-        let run = |(rows, range, part): (&Rows, _, &mut [f32])| columns(rows, stack, range, part);
-        if tasks.len() <= 1 {
-            tasks.into_iter().for_each(run);
-        } else {
-            tasks.into_par_iter().for_each(run);
-        }
-        out
-    }
-
-    /// Weighted sum of each token's rows of `y` `[total, hidden]`.
-    fn combine(&self, y: &[f32], routing: &Routing<'_>, out: &mut [f32]) {
+    /// Weighted sum of each token's rows of `y`, of each used expert `[slots, hidden]`.
+    fn combine(&self, y: &[Vec<f32>], routing: &Routing<'_>, out: &mut [f32]) {
         out.fill(0.0);
-        let hidden = y.len().checked_div(self.total).unwrap_or(0);
+        let Some(hidden) = y
+            .iter()
+            .map(Vec::len)
+            .sum::<usize>()
+            .checked_div(self.total)
+        else {
+            return;
+        };
         if hidden == 0 {
             return;
         }
+        let rows: Vec<&[f32]> = y.iter().flat_map(|y| y.chunks_exact(hidden)).collect();
         let combine = |(token, out): (usize, &mut [f32])| {
             let slots = token * routing.top_k..(token + 1) * routing.top_k;
             let mut places: Vec<(usize, f32)> = slots
@@ -213,8 +201,9 @@ impl Plan {
                 .collect();
             places.sort_unstable_by_key(|(place, _)| *place);
             for (place, weight) in places {
-                let row = &y[place * hidden..][..hidden];
-                out.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
+                out.iter_mut()
+                    .zip(rows[place])
+                    .for_each(|(o, v)| *o += weight * v);
             }
         };
         if self.total <= FEW_SLOTS {
@@ -225,5 +214,5 @@ impl Plan {
     }
 }
 
-/// Up to this many slots the steps between the products take less time than waking a thread.
+/// Up to this many slots the sum takes less time than waking a thread.
 const FEW_SLOTS: usize = 32;

@@ -2,17 +2,14 @@
 
 use crate::Error;
 use crate::error::check;
-use crate::linear::transpose;
+use crate::linear::{by_rows, many_rows, whole_product};
 use crate::matrix::Matrix;
-use crate::product::columns;
 use crate::rows::{Order, Rows, Strided};
-use crate::simd::OUTPUTS;
 use glmv_quant::BLOCK;
 use rayon::prelude::*;
 
-/// Columns that a task turns into rows at a time: whole blocks and whole tiles.
-const TASK_COLUMNS: usize = 3 * BLOCK;
-const _: () = assert!(TASK_COLUMNS.is_multiple_of(OUTPUTS));
+/// Columns that a task turns into rows: whole blocks, one cache line of f32 or more.
+const STRIP: usize = BLOCK;
 
 /// Gradient with respect to a linear layer's input, `dx = dy · w`.
 ///
@@ -66,21 +63,34 @@ pub fn weight_grad(
 /// at a time, and multiplied as weights are.
 fn plain_product(a: &Rows, b: &Matrix<'_>, out: &mut [f32]) {
     let (inner, cols) = (b.rows(), b.cols());
-    let mut turned = vec![0.0; out.len()]; // [cols, rows]
-    turned
-        .par_chunks_mut(TASK_COLUMNS * a.rows)
-        .enumerate()
-        .for_each(|(task, out)| {
-            let count = out.len() / a.rows;
-            let mut rows = vec![0.0; count * inner];
-            turn(b, task * TASK_COLUMNS, &mut rows);
-            match Matrix::f32(&rows, [count, inner]) {
-                Ok(rows) => columns(a, &rows, 0..count, out),
-                Err(error) => unreachable!("made with this shape: {error}"),
-            }
-        });
-    transpose(&turned, [cols, a.rows], out);
+    let strips = (BUFFER / inner.max(1) / STRIP).max(1);
+    for first in (0..cols).step_by(strips * STRIP) {
+        let count = (strips * STRIP).min(cols - first);
+        let mut rows = vec![0.0; count * inner];
+        rows.par_chunks_mut((STRIP * inner).max(1))
+            .enumerate()
+            .for_each(|(strip, rows)| turn(b, first + strip * STRIP, rows));
+        match Matrix::f32(&rows, [count, inner]) {
+            Ok(rows) => columns(a, &rows, out, cols, first),
+            Err(error) => unreachable!("made with this shape: {error}"),
+        }
+    }
 }
+
+/// Writes the columns from `first` on of `out` `[rows, cols]`.
+fn columns(a: &Rows, b: &Matrix<'_>, out: &mut [f32], cols: usize, first: usize) {
+    if many_rows(a) {
+        return by_rows(a, b, out, cols, first);
+    }
+    let mut part = vec![0.0; a.rows * b.rows()];
+    whole_product(a, b, &mut part);
+    for (out, part) in out.chunks_exact_mut(cols).zip(part.chunks_exact(b.rows())) {
+        out[first..][..part.len()].copy_from_slice(part);
+    }
+}
+
+/// Elements of the turned copy of some columns: 32 megabytes.
+const BUFFER: usize = 8 << 20;
 
 /// Rows of `b` read before they are written as columns: one cache line of each column.
 const LINE: usize = 16;
@@ -91,18 +101,14 @@ fn turn(b: &Matrix<'_>, first: usize, rows: &mut [f32]) {
     let Some(count) = rows.len().checked_div(inner) else {
         return;
     };
-    let mut lines = [0.0; TASK_COLUMNS * LINE];
+    let mut lines = [0.0; STRIP * LINE];
     for from in (0..inner).step_by(LINE) {
         let height = LINE.min(inner - from);
-        for (p, line) in lines
-            .chunks_exact_mut(TASK_COLUMNS)
-            .enumerate()
-            .take(height)
-        {
+        for (p, line) in lines.chunks_exact_mut(STRIP).enumerate().take(height) {
             b.write(from + p, first, &mut line[..count]);
         }
         for (c, row) in rows.chunks_exact_mut(inner).enumerate() {
-            let lines = lines.chunks_exact(TASK_COLUMNS);
+            let lines = lines.chunks_exact(STRIP);
             for (out, line) in row[from..][..height].iter_mut().zip(lines) {
                 *out = line[c];
             }

@@ -22,7 +22,7 @@ pub(crate) trait Panel {
 
 /// Elements of `k` that are handled before the next: what is decoded of six rows should stay in the
 /// first cache levels, and the sums be stored seldom. No result depends on it.
-pub(crate) const CHUNK: usize = 2048;
+pub(crate) const CHUNK: usize = 4096;
 const _: () = assert!(CHUNK.is_multiple_of(UNIT * MOST_LANES));
 
 /// Row `first + j`, or the last one.
@@ -78,23 +78,34 @@ float_panel!(
 );
 
 /// Scales of six rows as f32, zeros behind them to whole units.
-struct Scales([[f32; CHUNK / BLOCK]; OUTPUTS]);
+struct Scales {
+    rows: [[f32; CHUNK / BLOCK]; OUTPUTS],
+    /// Blocks that are filled.
+    used: usize,
+}
+
+/// Blocks of the longest unit.
+const UNIT_BLOCKS: usize = UNIT * MOST_LANES / BLOCK;
 
 impl Scales {
     fn new() -> Self {
-        Scales([[0.0; CHUNK / BLOCK]; OUTPUTS])
+        Scales {
+            rows: [[0.0; CHUNK / BLOCK]; OUTPUTS],
+            used: 0,
+        }
     }
 
     fn read(&mut self, view: &View<'_>, first: usize, from: &Range<usize>) {
         let per_row = view.format().scale_words(view.cols());
         let blocks = from.len().div_ceil(BLOCK);
-        for (j, scales) in self.0.iter_mut().enumerate() {
+        self.used = blocks.next_multiple_of(UNIT_BLOCKS);
+        for (j, scales) in self.rows.iter_mut().enumerate() {
             let row = clamped(first, j, view.rows());
             let words = &view.scales()[row * per_row..][..per_row];
             let halves: &[f16] = cast_slice::<u32, u16>(words).reinterpret_cast();
             let halves = &halves[from.start / BLOCK..][..blocks];
             halves.convert_to_f32_slice(&mut scales[..blocks]);
-            scales[blocks..].fill(0.0);
+            scales[blocks..self.used].fill(0.0);
         }
     }
 }
@@ -104,8 +115,8 @@ struct WordScales([[[f32; 4]; CHUNK / BLOCK]; OUTPUTS]);
 
 impl WordScales {
     fn read(&mut self, scales: &Scales) {
-        for (to, from) in self.0.iter_mut().zip(&scales.0) {
-            for (to, from) in to.iter_mut().zip(from) {
+        for (to, from) in self.0.iter_mut().zip(&scales.rows) {
+            for (to, from) in to.iter_mut().zip(&from[..scales.used]) {
                 let two = u64::from(from.to_bits()) * 0x1_0000_0001;
                 *to = bytemuck::cast([two; 2]);
             }
@@ -151,7 +162,7 @@ impl Panel for BytePanel<'_> {
         self.scales.read(&self.view, first, &from);
         let words = words(&self.view, first, &from);
         let mut rows = [Bytes::default(); OUTPUTS];
-        for ((row, words), scales) in rows.iter_mut().zip(words).zip(&self.scales.0) {
+        for ((row, words), scales) in rows.iter_mut().zip(words).zip(&self.scales.rows) {
             *row = Bytes { words, scales };
         }
         rows

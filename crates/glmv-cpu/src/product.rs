@@ -4,26 +4,49 @@
 use crate::matrix::{Matrix, Weights};
 use crate::panel::{BytePanel, CHUNK, FloatPanel, HalfPanel, NibblePanel, Panel};
 use crate::rows::{Order, Rows};
-use crate::simd::{OUTPUTS, UNIT, load, run};
-use crate::tile::{decode, few, tile};
+use crate::simd::{OUTPUTS, UNIT, run};
+use crate::tile::{Sums, decode, few, tile};
 use glmv_quant::Format;
 use macerator::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Bytes of packed rows that one pass over the weights serves; the rows stay in the shared cache.
-const ROW_BYTES: usize = 2 << 20;
+const ROW_BYTES: usize = 1 << 20;
 
-/// `out[j - first][i] = x[i] · w[j]` for the rows `j` of `w` in `outputs`.
-///
-/// # Shapes
-/// `x` `[rows, k]`, `w` `[n, k]`, `out` `[outputs, rows]`.
-pub(crate) fn columns(x: &Rows, w: &Matrix<'_>, outputs: Range<usize>, out: &mut [f32]) {
+/// How a part of a product is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// `[rows, stride]`, the outputs from `at` on.
+    Rows { stride: usize, at: usize },
+    /// `[outputs, rows]`.
+    Outputs,
+}
+
+/// A part of a product: some of the packed rows by some of the outputs.
+pub(crate) struct Part {
+    /// Groups of rows.
+    pub groups: Range<usize>,
+    /// Rows of the matrix.
+    pub outputs: Range<usize>,
+    pub layout: Layout,
+}
+
+/// Writes `x[i] · w[j]` for the rows and outputs of the part; `out` has exactly those, or whole rows.
+pub(crate) fn product(x: &Rows, w: &Matrix<'_>, part: Part, out: &mut [f32]) {
     let unit = x.tiling.unit();
+    let rows = x.rows_in(&part.groups);
     assert_eq!(x.padded, w.cols().next_multiple_of(unit), "inner sizes");
     assert_eq!(x.order, Order::of(w), "order of the elements");
-    assert_eq!(out.len(), outputs.len() * x.rows, "outputs times rows");
+    let width = match part.layout {
+        Layout::Rows { stride, at } => {
+            assert!(at + part.outputs.len() <= stride, "outputs in a row");
+            stride
+        }
+        Layout::Outputs => part.outputs.len(),
+    };
+    assert_eq!(out.len(), width * rows, "outputs times rows");
     if x.padded == 0 {
-        return out.fill(0.0);
+        return out.fill(0.0); // all parts of a product are zero
     }
     if out.is_empty() {
         return;
@@ -31,7 +54,8 @@ pub(crate) fn columns(x: &Rows, w: &Matrix<'_>, outputs: Range<usize>, out: &mut
     let job = Job {
         x,
         k: w.cols(),
-        outputs,
+        rows,
+        part,
         out,
     };
     match w.weights() {
@@ -47,7 +71,8 @@ pub(crate) fn columns(x: &Rows, w: &Matrix<'_>, outputs: Range<usize>, out: &mut
 struct Job<'a> {
     x: &'a Rows,
     k: usize,
-    outputs: Range<usize>,
+    rows: usize,
+    part: Part,
     out: &'a mut [f32],
 }
 
@@ -62,18 +87,23 @@ impl<P: Panel> WithSimd for Run<'_, P> {
         let x = job.x;
         let (lanes, height) = (S::lanes32(), x.tiling.rows);
         let (unit, tile_size) = (UNIT * lanes, OUTPUTS * lanes);
+        let (groups, outputs) = (x.groups(job.part.groups), job.part.outputs);
+        let (row, output, origin) = match job.part.layout {
+            Layout::Rows { stride, at } => (stride, 1, at),
+            Layout::Outputs => (1, job.rows, 0),
+        };
         let per_pass = (ROW_BYTES / 4 / x.padded / height).max(1);
-        let groups: Vec<&[f32]> = x.groups().collect();
-        let mut sums = vec![0.0; per_pass.min(groups.len()) * height * tile_size];
         // A single group multiplies while it decodes; more of them share decoded weights.
         let shared = if groups.len() > 1 { OUTPUTS } else { 0 };
         let mut weights = vec![0.0; shared * CHUNK.min(x.padded)];
+        let carrying = if job.k > CHUNK {
+            per_pass.min(groups.len())
+        } else {
+            0
+        };
+        let mut carried = vec![0.0; carrying * height * tile_size];
         for (pass, groups) in groups.chunks(per_pass).enumerate() {
-            let first_row = pass * per_pass * height;
-            let rows = x.rows.min(first_row + groups.len() * height) - first_row;
-            let outputs = job.outputs.clone().step_by(OUTPUTS);
-            for (out, first) in job.out.chunks_mut(OUTPUTS * x.rows).zip(outputs) {
-                sums.fill(0.0);
+            for first in outputs.clone().step_by(OUTPUTS) {
                 for start in (0..job.k).step_by(CHUNK) {
                     let end = (start + CHUNK).min(job.k);
                     let padded = (end - start).next_multiple_of(unit);
@@ -81,9 +111,21 @@ impl<P: Panel> WithSimd for Run<'_, P> {
                     if shared > 0 {
                         decode::<S, _>(&source, &mut weights[..padded * OUTPUTS]);
                     }
-                    for (group, sums) in groups.iter().zip(sums.chunks_mut(height * tile_size)) {
+                    let mut carried = carried.chunks_mut(height * tile_size);
+                    for (place, group) in groups.iter().enumerate() {
                         let count = group.len() / x.padded;
                         let group = &group[start * count..][..padded * count];
+                        let row_at = (pass * per_pass + place) * height;
+                        let sums = Sums {
+                            first: start == 0,
+                            last: end == job.k,
+                            carried: carried.next().unwrap_or_default(),
+                            out: &mut *job.out,
+                            at: origin + row_at * row + (first - outputs.start) * output,
+                            row,
+                            output,
+                            outputs: OUTPUTS.min(outputs.end - first),
+                        };
                         if shared > 0 {
                             tile::<S>(count, group, &weights[..padded * OUTPUTS], sums);
                         } else {
@@ -91,12 +133,10 @@ impl<P: Panel> WithSimd for Run<'_, P> {
                         }
                     }
                 }
-                for (j, out) in out.chunks_exact_mut(x.rows).enumerate() {
-                    for (i, out) in out[first_row..][..rows].iter_mut().enumerate() {
-                        *out = load::<S>(&sums[(i * OUTPUTS + j) * lanes..]).reduce_add();
-                    }
-                }
             }
         }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;

@@ -5,6 +5,7 @@ use crate::matrix::{Matrix, Weights};
 use crate::simd::{Tiling, UNIT};
 use glmv_quant::Format;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Which elements of `k` a unit's vectors hold; the weights' type decides, so that they are decoded
 /// without moving lanes.
@@ -121,9 +122,25 @@ impl Rows {
         }
     }
 
-    /// Groups of rows; each has the tile's height, the last one what is left.
-    pub(crate) fn groups(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.data.chunks((self.tiling.rows * self.padded).max(1))
+    /// Groups there are; each has the tile's height, the last one what is left.
+    pub(crate) fn group_count(&self) -> usize {
+        self.rows.div_ceil(self.tiling.rows)
+    }
+
+    /// Rows in some of the groups.
+    pub(crate) fn rows_in(&self, groups: &Range<usize>) -> usize {
+        let height = self.tiling.rows;
+        self.rows.min(groups.end * height) - self.rows.min(groups.start * height)
+    }
+
+    /// Some of the groups.
+    pub(crate) fn groups(&self, groups: Range<usize>) -> Vec<&[f32]> {
+        let size = (self.tiling.rows * self.padded).max(1);
+        self.data
+            .chunks(size)
+            .skip(groups.start)
+            .take(groups.len())
+            .collect()
     }
 }
 

@@ -57,7 +57,46 @@ impl Tiling {
 
 /// Runs `op` at the best level of this machine.
 pub(crate) fn run<Op: WithSimd>(op: Op) -> Op::Output {
+    #[cfg(all(test, target_arch = "x86_64"))]
+    if let Some(level) = lower::level() {
+        return lower::dispatch(level, op);
+    }
     AutoArch::new().dispatch(op)
+}
+
+/// Lower levels than the best one, for tests of the thread that asks for it.
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) mod lower {
+    use macerator::{Arch, WithSimd};
+    use std::cell::Cell;
+
+    thread_local! {
+        static LEVEL: Cell<Option<Arch>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn level() -> Option<Arch> {
+        LEVEL.get()
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "tests of levels that the machine has, but would not choose"
+    )]
+    pub(crate) fn dispatch<Op: WithSimd>(level: Arch, op: Op) -> Op::Output {
+        let best = Arch::detect() as u8;
+        assert!(level as u8 <= best, "this machine lacks {level:?}");
+        // SAFETY: levels contain each other, and this one is not above the detected one (asserted).
+        unsafe { level.dispatch(op) }
+    }
+
+    /// Runs `f` at each of the lower levels.
+    pub(crate) fn each(f: impl Fn(Arch)) {
+        for level in [Arch::Scalar, Arch::V2, Arch::V3] {
+            LEVEL.set(Some(level));
+            f(level);
+            LEVEL.set(None);
+        }
+    }
 }
 
 /// Bits of the vectors that products use on this machine: 512, 256 or 128; 64 where there are none.

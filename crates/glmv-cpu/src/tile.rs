@@ -1,4 +1,9 @@
-//! Up to four rows by six outputs in registers: sums kept lane by lane, `[rows][6][lanes]`.
+//! Up to four rows by six outputs in registers.
+
+#![expect(
+    clippy::needless_range_loop,
+    reason = "plain counted loops are unrolled and keep their sums in registers"
+)]
 
 use crate::decode::{Source, Unit};
 use crate::simd::{OUTPUTS, UNIT, load, store};
@@ -6,24 +11,74 @@ use macerator::{Scalar, Simd, Vector};
 
 type Acc<S, const I: usize> = [[Vector<S, f32>; OUTPUTS]; I];
 
-#[inline(always)]
-fn load_all<S: Simd, const I: usize>(sums: &[f32]) -> Acc<S, I> {
-    let lanes = S::lanes32();
-    let mut acc = [[0f32.splat::<S>(); OUTPUTS]; I];
-    for i in 0..I {
-        for j in 0..OUTPUTS {
-            acc[i][j] = load::<S>(&sums[(i * OUTPUTS + j) * lanes..]);
-        }
-    }
-    acc
+/// Where a tile's sums come from and go to.
+pub(crate) struct Sums<'a> {
+    /// This is the first stretch of `k`: sums start at zero.
+    pub first: bool,
+    /// This is the last stretch of `k`: sums are finished.
+    pub last: bool,
+    /// Sums between two stretches, lane by lane, `[rows][6][lanes]`.
+    pub carried: &'a mut [f32],
+    /// Finished sums; that of row `i` and output `j` is `at + i * row + j * output`.
+    pub out: &'a mut [f32],
+    /// Place of the tile's first sum.
+    pub at: usize,
+    /// Distance of two rows.
+    pub row: usize,
+    /// Distance of two outputs.
+    pub output: usize,
+    /// Outputs there are, at most six.
+    pub outputs: usize,
 }
 
-#[inline(always)]
-fn store_all<S: Simd, const I: usize>(acc: Acc<S, I>, sums: &mut [f32]) {
-    let lanes = S::lanes32();
-    for i in 0..I {
-        for j in 0..OUTPUTS {
-            store(acc[i][j], &mut sums[(i * OUTPUTS + j) * lanes..]);
+impl Sums<'_> {
+    #[inline(always)]
+    fn begin<S: Simd, const I: usize>(&self) -> Acc<S, I> {
+        let lanes = S::lanes32();
+        let mut acc = [[0f32.splat::<S>(); OUTPUTS]; I];
+        if !self.first {
+            for i in 0..I {
+                for j in 0..OUTPUTS {
+                    acc[i][j] = load::<S>(&self.carried[(i * OUTPUTS + j) * lanes..]);
+                }
+            }
+        }
+        acc
+    }
+
+    #[inline(always)]
+    fn end<S: Simd, const I: usize>(self, acc: Acc<S, I>) {
+        let lanes = S::lanes32();
+        if self.last {
+            // Every loop over `acc` must stay this simple: it is unrolled, and `acc` lives in
+            // registers, only if nothing else happens in it.
+            let mut sums = [[0.0; OUTPUTS]; I];
+            for i in 0..I {
+                for j in 0..OUTPUTS {
+                    sums[i][j] = acc[i][j].reduce_add();
+                }
+            }
+            self.write(&sums);
+        } else {
+            for i in 0..I {
+                for j in 0..OUTPUTS {
+                    store(acc[i][j], &mut self.carried[(i * OUTPUTS + j) * lanes..]);
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn write(self, sums: &[[f32; OUTPUTS]]) {
+        for (i, sums) in sums.iter().enumerate() {
+            let out = &mut self.out[self.at + i * self.row..];
+            if self.output == 1 && self.outputs == OUTPUTS {
+                out[..OUTPUTS].copy_from_slice(sums);
+            } else {
+                let out = out.iter_mut().step_by(self.output);
+                out.zip(&sums[..self.outputs])
+                    .for_each(|(out, sum)| *out = *sum);
+            }
         }
     }
 }
@@ -49,7 +104,7 @@ pub(crate) fn decode<S: Simd, T: Source>(rows: &[T; OUTPUTS], panel: &mut [f32])
 
 /// Adds the products of `rows` packed rows with six rows of weights that are decoded on the way.
 #[inline(always)]
-pub(crate) fn few<S: Simd, T: Source>(rows: usize, x: &[f32], w: &[T; OUTPUTS], sums: &mut [f32]) {
+pub(crate) fn few<S: Simd, T: Source>(rows: usize, x: &[f32], w: &[T; OUTPUTS], sums: Sums<'_>) {
     match rows {
         1 => few_of::<S, T, 1>(x, w, sums),
         2 => few_of::<S, T, 2>(x, w, sums),
@@ -60,10 +115,10 @@ pub(crate) fn few<S: Simd, T: Source>(rows: usize, x: &[f32], w: &[T; OUTPUTS], 
 }
 
 #[inline(always)]
-fn few_of<S: Simd, T: Source, const I: usize>(x: &[f32], w: &[T; OUTPUTS], sums: &mut [f32]) {
+fn few_of<S: Simd, T: Source, const I: usize>(x: &[f32], w: &[T; OUTPUTS], sums: Sums<'_>) {
     let lanes = S::lanes32();
     let whole = w[0].whole(UNIT * lanes);
-    let mut acc = load_all::<S, I>(sums);
+    let mut acc = sums.begin::<S, I>();
     let mut x = x.chunks_exact(I * UNIT * lanes);
     for (at, x) in (0..whole).zip(&mut x) {
         for j in 0..OUTPUTS {
@@ -75,7 +130,7 @@ fn few_of<S: Simd, T: Source, const I: usize>(x: &[f32], w: &[T; OUTPUTS], sums:
             add_unit(&mut acc, j, x, w[j].tail::<S>());
         }
     }
-    store_all(acc, sums);
+    sums.end(acc);
 }
 
 /// Adds one unit of one output to all rows.
@@ -91,7 +146,7 @@ fn add_unit<S: Simd, const I: usize>(acc: &mut Acc<S, I>, j: usize, x: &[f32], w
 
 /// Adds the products of `rows` packed rows with a panel that [`decode`] wrote.
 #[inline(always)]
-pub(crate) fn tile<S: Simd>(rows: usize, x: &[f32], w: &[f32], sums: &mut [f32]) {
+pub(crate) fn tile<S: Simd>(rows: usize, x: &[f32], w: &[f32], sums: Sums<'_>) {
     match rows {
         1 => tile_of::<S, 1>(x, w, sums),
         2 => tile_of::<S, 2>(x, w, sums),
@@ -102,9 +157,9 @@ pub(crate) fn tile<S: Simd>(rows: usize, x: &[f32], w: &[f32], sums: &mut [f32])
 }
 
 #[inline(always)]
-fn tile_of<S: Simd, const I: usize>(x: &[f32], w: &[f32], sums: &mut [f32]) {
+fn tile_of<S: Simd, const I: usize>(x: &[f32], w: &[f32], sums: Sums<'_>) {
     let lanes = S::lanes32();
-    let mut acc = load_all::<S, I>(sums);
+    let mut acc = sums.begin::<S, I>();
     for (x, w) in x
         .chunks_exact(I * lanes)
         .zip(w.chunks_exact(OUTPUTS * lanes))
@@ -120,5 +175,5 @@ fn tile_of<S: Simd, const I: usize>(x: &[f32], w: &[f32], sums: &mut [f32]) {
             }
         }
     }
-    store_all(acc, sums);
+    sums.end(acc);
 }

@@ -52,26 +52,6 @@ pub fn left_pad(
     Ok((sequences, positions))
 }
 
-/// Pixel rows and grids of all rows' images (or videos) in order; `None` without any.
-pub(crate) fn join(
-    rows: &[&ModelInputs],
-    pick: fn(&ModelInputs) -> Option<&VisualPatches>,
-) -> Option<(Vec<f32>, Vec<[u32; 3]>)> {
-    let parts: Vec<&VisualPatches> = rows.iter().filter_map(|r| pick(r)).collect();
-    if parts.is_empty() {
-        return None;
-    }
-    let values = parts
-        .iter()
-        .flat_map(|p| p.pixel_values.iter().copied())
-        .collect();
-    let grids = parts
-        .iter()
-        .flat_map(|p| p.grid_thw.iter().copied())
-        .collect();
-    Some((values, grids))
-}
-
 /// One further token per row: ids `[batch]` at `positions` `[3, batch]`, same padding as before.
 pub fn sequences_of(ids: Vec<u32>, positions: Vec<i64>, padding: Vec<usize>) -> Sequences {
     let batch = ids.len();

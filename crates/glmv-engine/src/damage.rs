@@ -2,10 +2,10 @@
 //! of another, on the same prompts, every token of which is given (teacher forcing).
 
 use crate::Error;
-use crate::batch::{join, left_pad};
+use crate::batch::left_pad;
 use glmv_kernels::device::read;
 use glmv_model::{Batch, Glm4v, Pixels, Probe};
-use glmv_processor::ModelInputs;
+use glmv_processor::{ModelInputs, VisualPatches};
 use serde::Serialize;
 
 /// One prompt through one model.
@@ -45,16 +45,10 @@ pub fn observe(model: &Glm4v, prompts: &[ModelInputs]) -> Result<Vec<Observation
     let one = |prompt: &ModelInputs| {
         let rows = [prompt];
         let (sequences, _) = left_pad(&rows, 0, merge)?;
-        let images = join(&rows, |p| p.images.as_ref());
-        let videos = join(&rows, |p| p.videos.as_ref());
         let batch = Batch {
             sequences: &sequences,
-            images: images
-                .as_ref()
-                .map(|(values, grids)| Pixels { values, grids }),
-            videos: videos
-                .as_ref()
-                .map(|(values, grids)| Pixels { values, grids }),
+            images: prompt.images.as_ref().map(pixels),
+            videos: prompt.videos.as_ref().map(pixels),
         };
         let mut probe = Probe::on();
         let hidden = model.forward(&batch, None, &mut probe)?;
@@ -151,6 +145,13 @@ fn best(row: &[f32]) -> usize {
         }
     }
     at
+}
+
+fn pixels(patches: &VisualPatches) -> Pixels<'_> {
+    Pixels {
+        values: &patches.pixel_values,
+        grids: &patches.grid_thw,
+    }
 }
 
 #[cfg(test)]

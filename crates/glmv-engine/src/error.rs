@@ -22,10 +22,27 @@ pub enum Error {
         "the prompt has {prompt} tokens, the model's context is {limit}: shorten it or use smaller pictures"
     )]
     TooLong { prompt: usize, limit: usize },
+    /// The prompt does not fit the KV pool.
+    #[error(
+        "the prompt has {prompt} tokens, the KV cache holds {limit}: shorten it or give the cache more blocks"
+    )]
+    NoRoom { prompt: usize, limit: usize },
     /// Nothing to run.
     #[error("no prompt was given")]
     Empty,
+    /// Pixel values and grids disagree.
+    #[error("the grids of the prompt need {needed} pixel values, there are {found}")]
+    Pixels { needed: usize, found: usize },
     /// Prompts and parameters of a batch differ in number.
     #[error("{prompts} prompts with {params} sets of sampling parameters")]
     Count { prompts: usize, params: usize },
+    /// A request for no completion.
+    #[error("a request for 0 samples")]
+    NoSamples,
+    /// A size of the configuration is out of range.
+    #[error("engine configuration: {reason}")]
+    Config { reason: String },
+    /// The bookkeeping of blocks failed: a bug, not a full cache.
+    #[error("requests wait for KV blocks and none runs; {available} of {limit} are available")]
+    Stuck { available: usize, limit: usize },
 }

@@ -2,7 +2,8 @@
 //! few rows are split over workgroups on a GPU and merged.
 
 use crate::launch::{
-    Params, bits, empty, f32_rows, fold, launch, on_cpu_adapter, weight_rows, wgsl_int, wgsl_type,
+    Params, RowTile, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter,
+    weight_rows, wgsl_int, wgsl_type,
 };
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
@@ -113,6 +114,9 @@ fn run(q: CubeTensor, keys: &Keys, range: CubeTensor, scale: f32) -> CubeTensor 
     let [batch, queries, heads, head_dim] = q.shape().dims::<4>();
     let fours = head_dim.is_multiple_of(4);
     let dh = if fours { head_dim / 4 } else { head_dim };
+    if lanes_of_eight(&q) && fours {
+        return by_subgroups(&q, keys, &range, scale);
+    }
     let rows = queries * (heads / keys.kv_heads);
     let lanes = row_lanes(rows);
     let splits = match on_cpu_adapter(&q) || rows > 32 {
@@ -158,5 +162,40 @@ fn run(q: CubeTensor, keys: &Keys, range: CubeTensor, scale: f32) -> CubeTensor 
         let grid = fold((total * dh).div_ceil(64));
         launch("attention_merge", params, grid, &[&target, &out], &info);
     }
+    out
+}
+
+/// `attention_sub.wgsl`, for heads of whole vectors.
+fn by_subgroups(q: &CubeTensor, keys: &Keys, range: &CubeTensor, scale: f32) -> CubeTensor {
+    let [batch, queries, heads, head_dim] = q.shape().dims::<4>();
+    let (dh, width) = (head_dim / 4, head_dim.div_ceil(32));
+    let rows = queries * (heads / keys.kv_heads);
+    // A row's sums take `width` vectors of registers: wider heads leave room for fewer rows.
+    let most = match width {
+        0..=3 => 32,
+        4 => 16,
+        _ => 8,
+    };
+    let tile = RowTile::of(rows, most);
+    let mut params = keys.params(true);
+    params.extend([
+        ("Int", wgsl_int(range)),
+        ("DH", format!("{dh}u")),
+        ("WIDTH", format!("{width}u")),
+    ]);
+    params.extend(tile.params());
+    let sizes = [batch, queries, heads, keys.kv_heads, dh, keys.capacity];
+    let info = [
+        &sizes.map(|v| v as u32)[..],
+        &[bits(scale), keys.rows as u32],
+    ]
+    .concat();
+    let out = empty(q, q.shape(), DType::F32);
+    let grid = fold(batch * keys.kv_heads * rows.div_ceil(tile.rows()));
+    // Both are bound always; without a table or scales any buffer serves and is not read.
+    let table = keys.table.as_ref().map_or(range, |(table, _)| table);
+    let scales = keys.scales.as_ref().unwrap_or(q);
+    let buffers = [q, &keys.k, &keys.v, range, table, scales, &out];
+    launch("attention_sub", params, grid, &buffers, &info);
     out
 }

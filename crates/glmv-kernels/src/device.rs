@@ -1,6 +1,8 @@
 //! Choosing and describing the compute device, and reading tensors back without believing stale
 //! data. Called once at start by the command line and by every read of a result.
 
+use crate::counts::note_read;
+pub use crate::memory::{Capacity, Memory, memory};
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, DeviceKind, Int, Tensor, wgpu::WgpuBackend};
 use burn_cubecl::CubeDevice;
@@ -62,6 +64,12 @@ pub struct Info {
     pub max_buffer_bytes: u64,
     /// Whether the adapter reports 16-bit floats in shaders.
     pub shader_f16: bool,
+    /// Alignment in bytes of tensors that share a buffer.
+    pub buffer_alignment: u64,
+    /// Memory of the adapter, if anything tells.
+    pub memory: Capacity,
+    /// Least and greatest number of lanes of a subgroup, if shaders may use subgroup operations.
+    pub subgroup_lanes: Option<[u32; 2]>,
 }
 
 /// A device that answers, with its description.
@@ -142,6 +150,8 @@ fn adapters() -> Vec<Adapter> {
                 wgpu::DeviceType::Other => continue,
             };
             let limits = adapter.limits();
+            let features = adapter.features();
+            let lanes = [info.subgroup_min_size, info.subgroup_max_size];
             let info = Info {
                 backend: label.to_string(),
                 name: info.name,
@@ -152,7 +162,17 @@ fn adapters() -> Vec<Adapter> {
                 max_buffer_bytes: limits
                     .max_buffer_size
                     .min(limits.max_storage_buffer_binding_size),
-                shader_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+                shader_f16: features.contains(wgpu::Features::SHADER_F16),
+                buffer_alignment: u64::from(
+                    limits
+                        .min_uniform_buffer_offset_alignment
+                        .max(limits.min_storage_buffer_offset_alignment),
+                ),
+                memory: match info.device_type {
+                    wgpu::DeviceType::Cpu => Capacity::host(),
+                    _ => Capacity::of(&adapter),
+                },
+                subgroup_lanes: features.contains(wgpu::Features::SUBGROUP).then_some(lanes),
             };
             found.push(Adapter { info, kind, api });
         }
@@ -185,6 +205,9 @@ fn cpu_device(note: Option<String>) -> Selected {
         software: true,
         max_buffer_bytes: u64::MAX,
         shader_f16: false,
+        buffer_alignment: 1,
+        memory: Capacity::host(),
+        subgroup_lanes: None,
     };
     Selected {
         device: Device::flex(),
@@ -204,12 +227,8 @@ pub fn select(choice: Choice) -> Result<Selected, Error> {
     if choice == Choice::Cpu {
         return Ok(cpu_device(None));
     }
-    let mut found = adapters();
-    found.sort_by_key(rank);
-    let best = found
-        .into_iter()
-        .find(|a| choice == Choice::Gpu || !a.info.software);
-    match best {
+    OCTETS.get_or_init(|| octets(&adapters()));
+    match best(choice) {
         Some(adapter) => open(adapter),
         None if choice == Choice::Gpu => Err(Error::NoAdapter),
         None => Ok(cpu_device(Some(
@@ -217,6 +236,31 @@ pub fn select(choice: Choice) -> Result<Selected, Error> {
              software adapter)"
                 .to_string(),
         ))),
+    }
+}
+
+/// The adapter that a choice other than the CPU means.
+fn best(choice: Choice) -> Option<Adapter> {
+    let mut found = adapters();
+    found.sort_by_key(rank);
+    found
+        .into_iter()
+        .find(|a| choice == Choice::Gpu || !a.info.software)
+}
+
+/// Facts about the device that [`select`] would open, without opening it.
+///
+/// # Errors
+/// [`Error::NoAdapter`] for [`Choice::Gpu`] without one.
+pub fn describe(choice: Choice) -> Result<Info, Error> {
+    let adapter = match choice {
+        Choice::Cpu => None,
+        Choice::Auto | Choice::Gpu => best(choice),
+    };
+    match adapter {
+        Some(adapter) => Ok(adapter.info),
+        None if choice == Choice::Gpu => Err(Error::NoAdapter),
+        None => Ok(cpu_device(None).info),
     }
 }
 
@@ -268,6 +312,13 @@ pub fn max_tensor_bytes(device: &Device) -> u64 {
     }
 }
 
+/// Runs `work` so that every kernel launched in it, on any thread of the process, is compiled and
+/// then dropped. What `work` computes is undefined and must not be used.
+pub fn compile_only<R>(work: impl FnOnce() -> R) -> R {
+    let _dropped = cubecl::dry_run::DryRun::new();
+    work()
+}
+
 static RUNNER_PANICS: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts panics of the device-runner threads, after which Burn may return stale data as Ok.
@@ -303,10 +354,14 @@ pub fn check() -> Result<(), Error> {
 /// # Errors
 /// [`Error::Read`] for a failed kernel or allocation, [`Error::Runner`] after a runner panic.
 pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
+    let on_device = kind(&tensor.device()) != Kind::Flex;
     let data = tensor.try_into_data().map_err(|error| Error::Read {
         reason: format!("{error:?}"),
     })?;
     check()?;
+    if on_device {
+        note_read(data.bytes().len());
+    }
     Ok(data.iter::<f32>().collect())
 }
 
@@ -315,11 +370,28 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
 /// # Errors
 /// As [`read`].
 pub fn read_int<const D: usize>(tensor: Tensor<D, Int>) -> Result<Vec<i64>, Error> {
+    let on_device = kind(&tensor.device()) != Kind::Flex;
     let data = tensor.try_into_data().map_err(|error| Error::Read {
         reason: format!("{error:?}"),
     })?;
     check()?;
+    if on_device {
+        note_read(data.bytes().len());
+    }
     Ok(data.iter::<i64>().collect())
+}
+
+static OCTETS: OnceLock<bool> = OnceLock::new();
+
+/// Whether the software adapter runs shaders in subgroups of exactly eight lanes.
+fn octets(found: &[Adapter]) -> bool {
+    let software = found.iter().find(|a| a.info.software);
+    software.is_some_and(|a| a.info.subgroup_lanes == Some([8, 8]))
+}
+
+/// True if `device` is a software adapter whose subgroups have eight lanes, always.
+pub(crate) fn has_octets(device: &CubeDevice) -> bool {
+    is_cpu_adapter(device) && *OCTETS.get_or_init(|| octets(&adapters()))
 }
 
 /// True if `device` is a software adapter.

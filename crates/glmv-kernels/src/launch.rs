@@ -14,17 +14,33 @@ use cubecl::{
 };
 use glmv_shaders::Shader;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 #[cfg(debug_assertions)]
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(debug_assertions)]
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 static LAUNCHES: AtomicU64 = AtomicU64::new(0);
+static BY_SHADER: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
 
 /// Number of WGSL dispatches of this crate since the last [`reset_launches`] in this process.
 pub fn launches() -> u64 {
     LAUNCHES.load(Ordering::Relaxed)
+}
+
+/// Number of dispatches by shader since the process started; what [`crate::Watch`] takes the
+/// difference of.
+pub(crate) fn launches_by_shader() -> BTreeMap<&'static str, u64> {
+    let by_shader = BY_SHADER.lock().unwrap_or_else(PoisonError::into_inner);
+    by_shader.clone()
+}
+
+fn note_launch(shader: &'static str) {
+    LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    let mut by_shader = BY_SHADER.lock().unwrap_or_else(PoisonError::into_inner);
+    *by_shader.entry(shader).or_default() += 1;
 }
 
 /// Sets the counter behind [`launches`] to zero.
@@ -137,7 +153,7 @@ pub(crate) fn launch(
     let arguments = KernelArguments::new()
         .with_buffers(buffers.iter().map(|b| b.handle.clone().binding()).collect())
         .with_info(MetadataBindingInfo::custom(info));
-    LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    note_launch(shader.name);
     let kernel = WgslKernel {
         shader,
         params,
@@ -220,30 +236,85 @@ pub(crate) fn bits(value: f32) -> u32 {
     value.to_bits()
 }
 
+/// Kernel shapes to use whatever the adapter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tiling {
+    Adapter,
+    Gpu,
+    Plain,
+}
+
 thread_local! {
-    static GPU_TILING: Cell<bool> = const { Cell::new(false) };
+    static TILING: Cell<Tiling> = const { Cell::new(Tiling::Adapter) };
+}
+
+fn with_tiling<R>(tiling: Tiling, f: impl FnOnce() -> R) -> R {
+    let before = TILING.replace(tiling);
+    let result = f();
+    TILING.set(before);
+    result
 }
 
 /// Runs `f` with the tile shapes chosen for a GPU, whatever the adapter is: how tests on a software
 /// adapter reach the variants that only a GPU gets. Affects this thread's launches.
 #[doc(hidden)]
 pub fn on_gpu_tiling<R>(f: impl FnOnce() -> R) -> R {
-    let before = GPU_TILING.replace(true);
-    let result = f();
-    GPU_TILING.set(before);
-    result
+    with_tiling(Tiling::Gpu, f)
+}
+
+/// Runs `f` without the kernels that need subgroups of eight lanes: how tests reach the variants of
+/// software adapters that have none. Affects this thread's launches.
+#[doc(hidden)]
+pub fn on_plain_tiling<R>(f: impl FnOnce() -> R) -> R {
+    with_tiling(Tiling::Plain, f)
 }
 
 /// True for an adapter that runs shaders on the CPU (lavapipe): kernels may pick another shape.
 pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
-    crate::device::is_cpu_adapter(&t.device) && !GPU_TILING.get()
+    crate::device::is_cpu_adapter(&t.device) && TILING.get() != Tiling::Gpu
 }
 
 /// True for a CPU adapter whose subgroups have eight lanes, neither more nor fewer: the kernels named
 /// `*_sub` are for those.
 pub(crate) fn lanes_of_eight(t: &CubeTensor) -> bool {
-    let hardware = &t.client.properties().hardware;
-    on_cpu_adapter(t) && [hardware.plane_size_min, hardware.plane_size_max] == [8, 8]
+    TILING.get() == Tiling::Adapter && crate::device::has_octets(&t.device)
+}
+
+/// Rows of x that one subgroup of a `*_sub` product takes: `GROUPS` times `HELD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowTile {
+    groups: usize,
+    held: usize,
+}
+
+impl RowTile {
+    /// The tile with the least work for `rows` rows, repeated rows included; at most `most` rows.
+    pub(crate) fn of(rows: usize, most: usize) -> Self {
+        if rows <= 8 {
+            let held = rows.max(1).next_power_of_two();
+            return RowTile { groups: 1, held };
+        }
+        // Relative speed per row of each height, measured on lavapipe (GFLOP/s of linear_sub).
+        let cost =
+            |groups: usize, speed: usize| rows.div_ceil(8 * groups) * 8 * groups * 1000 / speed;
+        let tiles = [(4, 46), (2, 39), (1, 30)];
+        let fitting = tiles.into_iter().filter(|(groups, _)| 8 * groups <= most);
+        let best = fitting.min_by_key(|(groups, speed)| cost(*groups, *speed));
+        let groups = best.map_or(1, |(groups, _)| groups);
+        RowTile { groups, held: 8 }
+    }
+
+    pub(crate) fn rows(self) -> usize {
+        self.groups * self.held
+    }
+
+    pub(crate) fn params(self) -> [(&'static str, String); 3] {
+        [
+            ("GROUPS", format!("{}u", self.groups)),
+            ("HELD", format!("{}u", self.held)),
+            ("WG", "8u".to_string()),
+        ]
+    }
 }
 
 #[cfg(test)]

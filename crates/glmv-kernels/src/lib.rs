@@ -30,6 +30,7 @@ mod autodiff;
 mod backend;
 mod backend_few;
 mod backend_kv;
+mod counts;
 pub mod device;
 mod elementwise;
 mod embed;
@@ -40,17 +41,21 @@ mod invariance;
 mod kv;
 mod launch;
 mod linear;
+mod memory;
 mod moe;
 mod moe_cube;
 mod norm;
+mod queue_log;
 mod rope;
 mod route;
 pub mod selftest;
+mod tile;
 mod weight;
 mod words;
 
 pub use attention::{attention, attention_reference};
 pub use attention_paged::{attention_paged, attention_paged_reference};
+pub use counts::{Counts, Watch, counts};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use embed::{embed, embed_reference};
 pub use fused::{
@@ -60,15 +65,16 @@ pub use fused::{
 pub use gather::{pos_embed, pos_embed_reference, splice, splice_reference};
 pub use invariance::{INVARIANT_ROWS, row_invariant};
 pub use kv::{KvFormat, KvStore, kv_copy, kv_copy_reference, kv_write, kv_write_reference};
-#[doc(hidden)]
-pub use launch::on_gpu_tiling;
 pub use launch::{launches, reset_launches};
+#[doc(hidden)]
+pub use launch::{on_gpu_tiling, on_plain_tiling};
 pub use linear::{linear, linear_reference};
 pub use moe::{RouterConfig, moe_experts, moe_experts_reference, moe_router, moe_router_reference};
 pub use norm::{
     add_rms_norm, add_rms_norm_reference, rms_norm, rms_norm_add, rms_norm_add_reference,
     rms_norm_reference,
 };
+pub use queue_log::{QueueCounts, QueueLog};
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
 pub use route::{Op, Route, route, route_with_reason};
 pub use weight::{Quantised, Weight};

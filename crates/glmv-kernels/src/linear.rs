@@ -74,12 +74,14 @@ pub fn linear_reference<const D: usize>(
 }
 
 pub(crate) mod cube {
-    //! WGSL launches: row kernels for few rows and for codes, a register-tiled product for many.
+    //! WGSL launches: row kernels for few rows, tiles for many; and plain kernels, of adapters and rows
+    //! that have neither.
     use crate::invariance::{active, few_rows};
     use crate::launch::{
         empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params, weight_rows,
         wgsl_type,
     };
+    use crate::tile::{self, Form};
     use crate::words::{self, Words};
     use burn::backend::TensorMetadata;
     use burn::tensor::DType;
@@ -98,7 +100,16 @@ pub(crate) mod cube {
     ) -> CubeTensor {
         let x = f32_rows(x);
         let inner = x.shape()[x.shape().num_dims() - 1];
-        words::linear(&x, &Words::codes(codes, scales, format, inner), bias)
+        words_of_any_rows(&x, &Words::codes(codes, scales, format, inner), bias)
+    }
+
+    /// By tiles where they pay, else by the row kernels.
+    fn words_of_any_rows(x: &CubeTensor, w: &Words, bias: Option<CubeTensor>) -> CubeTensor {
+        let rows = x.shape().num_elements() / w.inner;
+        match Form::dense(x, w, rows) {
+            Some(form) => tile::linear(x, w, bias, form),
+            None => words::linear(x, w, bias),
+        }
     }
 
     pub(crate) fn linear(x: CubeTensor, w: CubeTensor, bias: Option<CubeTensor>) -> CubeTensor {
@@ -108,11 +119,10 @@ pub(crate) mod cube {
         let last = shape.num_dims() - 1;
         shape[last] = n;
         let m = shape.num_elements() / n;
-        if m <= FEW_ROWS
-            && lanes_of_eight(&x)
-            && let Some(words) = Words::floats(&w)
+        if let Some(words) = Words::floats(&w)
+            && (lanes_of_eight(&x) || Form::dense(&x, &words, m).is_some())
         {
-            return words::linear(&x, &words, bias);
+            return words_of_any_rows(&x, &words, bias);
         }
         let out = empty(&x, shape, DType::F32);
         let (mut params, groups) = vec_params(k);

@@ -6,6 +6,7 @@ use crate::launch::{
     weight_rows, wgsl_int, wgsl_type,
 };
 use crate::moe::RouterConfig;
+use crate::tile::{self, Form, Tiles};
 use crate::words::{self, Slots, Words};
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
@@ -174,9 +175,29 @@ impl Problem {
         out
     }
 
-    /// By the row kernels, whose sums do not depend on the other tokens: slot by slot, or sorted where
+    /// In tiles of sorted slots.
+    fn tiled(&self, form: Form, gate_up: &Words, down: &Words) -> CubeTensor {
+        let plan = self.plan_rows(form.rows());
+        let tiles = Tiles {
+            form,
+            sorted: &plan.sorted,
+            offsets: &plan.offsets,
+            tiles: &plan.tiles,
+            max_tiles: plan.max_tiles,
+        };
+        let act = self.floats(self.slots(), self.width);
+        tile::experts(&self.x, gate_up, &tiles, &act, self.top_k, true);
+        let y = self.floats(self.slots(), self.hidden);
+        tile::experts(&act, down, &tiles, &y, 1, false);
+        self.combine(&y, true)
+    }
+
+    /// By tiles where an expert has rows enough, else by the row kernels, whose sums do not depend on the other tokens: slot by slot, or sorted where
     /// an expert's weights then serve several rows.
     fn rows(&self, gate_up: &Words, down: &Words) -> CubeTensor {
+        if let Some(form) = Form::experts(&self.x, gate_up, self.slots(), self.experts) {
+            return self.tiled(form, gate_up, down);
+        }
         let sort = self.slots() > ONE_BY_ONE && self.slots() >= self.experts;
         let plan = sort.then(|| self.plan());
         let slots = match &plan {
@@ -202,14 +223,19 @@ impl Problem {
         self.combine(&y, true)
     }
 
+    /// The plan of products that take at most 8 rows.
     fn plan(&self) -> Plan {
-        let slots = self.slots();
         // Rows of one tile by rows per expert: idle rows cost as much as used ones.
-        let rows = match slots / self.experts.max(1) {
+        let rows = match self.slots() / self.experts.max(1) {
             0 => 2,
             1..8 => 4,
             _ => 8,
         };
+        self.plan_rows(rows)
+    }
+
+    fn plan_rows(&self, rows: usize) -> Plan {
+        let slots = self.slots();
         let (sorted, offsets) = (self.ints(slots), self.ints(self.experts + 1));
         let info = [slots, self.base, self.experts].map(|v| v as u32);
         let grid = CubeCount::Static(self.experts as u32, 1, 1);
@@ -312,9 +338,11 @@ pub(crate) fn moe_experts(
     base: usize,
 ) -> CubeTensor {
     let problem = Problem::new(x, ids, weights, gate_up, down, base);
-    if lanes_of_eight(&problem.x)
-        && let Some(gate_up) = Words::floats(&problem.gate_up)
+    let (slots, experts) = (problem.slots(), problem.experts);
+    if let Some(gate_up) = Words::floats(&problem.gate_up)
         && let Some(down) = Words::floats(&problem.down)
+        && (lanes_of_eight(&problem.x)
+            || Form::experts(&problem.x, &gate_up, slots, experts).is_some())
     {
         return problem.rows(&gate_up, &down);
     }

@@ -12,20 +12,20 @@ pub(crate) struct Words {
     pub(crate) words: CubeTensor,
     /// The words themselves for float weights, which have none.
     pub(crate) scales: CubeTensor,
-    kind: Kind,
+    pub(crate) kind: Kind,
     pub(crate) inner: usize,
 }
 
 /// What the words hold; the shaders' `KIND`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     F32,
     F16,
     Codes(Format),
 }
 
 impl Kind {
-    fn param(self) -> (&'static str, String) {
+    pub(crate) fn param(self) -> (&'static str, String) {
         let value = match self {
             Kind::F32 => 0,
             Kind::F16 => 1,

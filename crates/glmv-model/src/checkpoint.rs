@@ -2,7 +2,8 @@
 //! `model.safetensors.index.json`, memory-mapped, with every tensor findable by name.
 
 use crate::quantise::{self, StoredCodes};
-use crate::{Error, Precision};
+use crate::random::Synthetic;
+use crate::{Config, Error, Precision};
 use glmv_quant::Format;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors};
@@ -20,7 +21,9 @@ struct Shard {
 /// Opened shards; dropping it unmaps them.
 pub struct Checkpoint {
     shards: Vec<Shard>,
-    /// Tensor name → shard.
+    /// Random tensors instead of shards.
+    synthetic: Option<Synthetic>,
+    /// Tensor name → shard, or number of the random tensor.
     names: BTreeMap<String, usize>,
     /// Quantised tensor → its codes.
     formats: BTreeMap<String, Format>,
@@ -88,6 +91,7 @@ impl Checkpoint {
         }
         let mut checkpoint = Checkpoint {
             shards,
+            synthetic: None,
             names,
             formats: BTreeMap::new(),
             precision: None,
@@ -95,6 +99,21 @@ impl Checkpoint {
         };
         checkpoint.read_formats()?;
         Ok(checkpoint)
+    }
+
+    /// A checkpoint of `config` with random weights that lies nowhere: matrices normal with
+    /// deviation 0.02, norms 1, biases 0, in the type the configuration names. All matrices are
+    /// windows of one block of values, so the host holds about the largest tensor. For benches.
+    pub fn random(config: &Config, seed: u64) -> Self {
+        let synthetic = Synthetic::new(config, seed);
+        Checkpoint {
+            shards: Vec::new(),
+            names: synthetic.names(),
+            synthetic: Some(synthetic),
+            formats: BTreeMap::new(),
+            precision: None,
+            vision: None,
+        }
     }
 
     /// What the metadata of the shards says about codes.
@@ -200,6 +219,9 @@ impl Checkpoint {
 
     /// Bytes of all tensors in the files.
     pub fn total_bytes(&self) -> u64 {
+        if let Some(synthetic) = &self.synthetic {
+            return synthetic.total_bytes();
+        }
         self.shards
             .iter()
             .map(|s| (s.map.len() - s.data_start) as u64)
@@ -208,7 +230,11 @@ impl Checkpoint {
 
     /// The tensor called `name`, if it is there.
     pub fn get(&self, name: &str) -> Option<Stored<'_>> {
-        let shard = &self.shards[*self.names.get(name)?];
+        let at = *self.names.get(name)?;
+        if let Some(synthetic) = &self.synthetic {
+            return Some(synthetic.get(at));
+        }
+        let shard = &self.shards[at];
         let info = shard.metadata.info(name)?;
         let (start, end) = info.data_offsets;
         let bytes = &shard.map[shard.data_start + start..shard.data_start + end];

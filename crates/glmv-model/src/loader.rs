@@ -3,6 +3,7 @@
 use crate::cast::{decode, to_half};
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::config::Config;
+use crate::options::host_device;
 use crate::piece::{Piece, within};
 use crate::quantise::Words;
 use crate::schema::{LANGUAGE, VISUAL};
@@ -13,6 +14,7 @@ use glmv_kernels::device::max_tensor_bytes;
 use glmv_kernels::{Quantised, Weight};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// Called with the bytes read so far and in all.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -26,9 +28,11 @@ pub struct Loader<'a> {
     vision: Precision,
     limit: u64,
     used: RefCell<BTreeSet<String>>,
-    done: Cell<u64>,
+    done: Rc<Cell<u64>>,
     pending: Cell<u64>,
     progress: Progress<'a>,
+    /// Loads the experts of the layers from this one on into host memory.
+    host: Option<(usize, Box<Loader<'a>>)>,
 }
 
 /// Weights that are widened to f32 at a time before they are quantised.
@@ -54,9 +58,27 @@ impl<'a> Loader<'a> {
             },
             limit: max_tensor_bytes(device),
             used: RefCell::new(BTreeSet::new()),
-            done: Cell::new(0),
+            done: Rc::new(Cell::new(0)),
             pending: Cell::new(0),
             progress,
+            host: None,
+        }
+    }
+
+    /// Puts the experts of the decoder layers from `first` on into host memory.
+    pub fn with_experts_on_host(mut self, first: usize) -> Self {
+        let (checkpoint, precision) = (self.checkpoint, self.precision);
+        let mut host = Loader::new(checkpoint, host_device(), precision, self.progress);
+        host.done = self.done.clone();
+        self.host = Some((first, Box::new(host)));
+        self
+    }
+
+    /// The loader that places the experts of decoder layer `layer`.
+    pub(crate) fn of_experts(&self, layer: usize) -> &Loader<'a> {
+        match &self.host {
+            Some((first, host)) if layer >= *first => host,
+            _ => self,
         }
     }
 
@@ -244,7 +266,10 @@ impl<'a> Loader<'a> {
         }
         let (codes, scales) = words.into_parts();
         let bytes = 4 * (codes.len() + scales.len());
-        let weight = Quantised::from_words((codes, scales), dims, format, self.device);
+        let device = self.device;
+        let weight = device.memory_persistent_allocations((codes, scales), |words| {
+            Quantised::from_words(words, dims, format, device)
+        });
         self.settle(bytes as u64, name)?;
         Ok(Weight::Quantised(weight))
     }
@@ -336,16 +361,18 @@ impl<'a> Loader<'a> {
         name: &str,
     ) -> Result<Tensor<D>, Error> {
         let bytes = (values.len() * precision.bytes()) as u64;
-        let tensor = match precision {
-            Precision::F32 => {
-                Tensor::from_data(TensorData::new(values, shape), (self.device, DType::F32))
-            }
+        let (data, dtype) = match precision {
+            Precision::F32 => (TensorData::new(values, shape), DType::F32),
             Precision::F16 | Precision::Q8 | Precision::Q4 => {
                 let halves = to_half(&values, name)?;
                 drop(values);
-                Tensor::from_data(TensorData::new(halves, shape), (self.device, DType::F16))
+                (TensorData::new(halves, shape), DType::F16)
             }
         };
+        // Weights stay: each has an allocation of its own size outside the pages of activations.
+        let device = self.device;
+        let tensor = device
+            .memory_persistent_allocations(data, |data| Tensor::from_data(data, (device, dtype)));
         self.settle(bytes, name)?;
         Ok(tensor)
     }
@@ -370,7 +397,10 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// [`Error::SurplusTensor`] for any other tensor that nothing loaded.
     pub fn finish(&self, config: &Config) -> Result<Vec<String>, Error> {
-        let used = self.used.borrow();
+        let mut used = self.used.borrow().clone();
+        if let Some((_, host)) = &self.host {
+            used.extend(host.used.take());
+        }
         let unused = self.checkpoint.names().filter(|n| !used.contains(*n));
         let (skipped, surplus): (Vec<&str>, Vec<&str>) =
             unused.partition(|name| beyond_layers(name, config.text.num_layers));

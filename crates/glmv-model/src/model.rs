@@ -7,8 +7,8 @@ use crate::paging::{Pages, Rows, ranges};
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
-    Checkpoint, Decoder, Error, KvCache, KvPool, Linear, Loader, Precision, Probe, Progress,
-    VisionTower, WeightParam,
+    Checkpoint, Decoder, Error, KvCache, KvPool, Linear, LoadOptions, Loader, Precision, Probe,
+    Progress, VisionTower, WeightParam,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
@@ -50,7 +50,7 @@ struct Tokens<'a> {
 }
 
 impl Glm4v {
-    /// Loads a checkpoint folder onto `device`, matrices in `precision`. Returns the model and the
+    /// Loads a checkpoint folder onto `device` as `options` say. Returns the model and the
     /// names of tensors that were skipped (multi-token-prediction layers).
     ///
     /// # Errors
@@ -58,15 +58,18 @@ impl Glm4v {
     pub fn load(
         dir: &Path,
         device: &Device,
-        precision: Precision,
+        options: impl Into<LoadOptions>,
         progress: Progress<'_>,
     ) -> Result<(Self, Vec<String>), Error> {
         let config = Config::from_dir(dir)?;
         let checkpoint = Checkpoint::open(dir)?;
-        Self::from_loader(
-            config,
-            &Loader::new(&checkpoint, device, precision, progress),
-        )
+        let options = options.into();
+        let loader = Loader::new(&checkpoint, device, options.precision, progress);
+        let first = config
+            .text
+            .num_layers
+            .saturating_sub(options.experts_on_host);
+        Self::from_loader(config, &loader.with_experts_on_host(first))
     }
 
     /// Loads the model of `config` through a prepared loader; see [`Glm4v::load`].
@@ -114,7 +117,16 @@ impl Glm4v {
     /// # Errors
     /// [`Error::KvPool`] if the cache cannot be.
     pub fn new_cache(&self, capacity: usize) -> Result<KvCache, Error> {
-        KvCache::new(&self.config.text, capacity, self.precision, &self.device())
+        let device = self.device();
+        // Gives back what former caches of other sizes held.
+        device.memory_cleanup();
+        KvCache::new(&self.config.text, capacity, self.precision, &device)
+    }
+
+    /// Drops cached tables; the next pass makes them anew.
+    pub(crate) fn forget_tables(&self) {
+        let cached = self.rope.0.lock();
+        *cached.unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
     }
 
     /// Runs one pass and returns the final hidden states of every position.
@@ -164,12 +176,12 @@ impl Glm4v {
             range: ranges(&sequences.padding, &past, sequences.seq),
         };
         let Some(cache) = cache else {
-            return Ok(self.pass(tokens, None, probe));
+            return self.pass(tokens, None, probe);
         };
         cache.reserve(sequences.batch, sequences.seq)?;
         let (pool, tables) = cache.parts();
         let pages = Pages::new(&tables, &past, sequences.seq, pool)?;
-        let hidden = self.pass(tokens, Some((pool, pages)), probe);
+        let hidden = self.pass(tokens, Some((pool, pages)), probe)?;
         cache.advance(sequences.seq);
         Ok(hidden)
     }
@@ -197,7 +209,7 @@ impl Glm4v {
             range: ranges(&vec![0; rows.batch], rows.past, rows.seq),
             features: rows.features,
         };
-        Ok(self.pass(tokens, Some((pool, pages)), probe))
+        self.pass(tokens, Some((pool, pages)), probe)
     }
 
     /// Embedding, splice and decoder over checked tokens.
@@ -206,7 +218,7 @@ impl Glm4v {
         tokens: Tokens<'_>,
         cache: Option<(&mut KvPool, Pages)>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, Error> {
         let device = self.device();
         let mut x = self.embed(tokens.input_ids);
         if let Some((rows, source)) = tokens.features {

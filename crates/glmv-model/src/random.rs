@@ -1,9 +1,14 @@
-//! Random checkpoints of any configuration in the hub layout, for benches and tests.
+//! Random checkpoints of any configuration in the hub layout, for benches and tests: written into a
+//! folder, or made up while they are loaded.
 
+use crate::checkpoint::Stored;
 use crate::schema::{TensorSpec, tensors};
 use crate::writer::{StoreAs, write_sharded};
 use crate::{Config, Error};
+use half::{bf16, f16};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use safetensors::tensor::Dtype;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Largest shard of a random checkpoint, in bytes.
@@ -67,29 +72,139 @@ pub(crate) fn copy_side_files(source: &Path, dir: &Path, files: &[&str]) -> Resu
     Ok(())
 }
 
-fn values(spec: &TensorSpec, seed: u64) -> Vec<f32> {
-    if spec.shape.len() == 1 {
-        let norm = spec.name.ends_with("norm.weight") || spec.name.contains(".norm");
-        return vec![
-            if norm && !spec.name.ends_with("bias") {
-                1.0
-            } else {
-                0.0
-            };
-            spec.len()
-        ];
+/// What a random checkpoint puts into a tensor.
+#[derive(Clone, Copy, PartialEq)]
+enum Fill {
+    Zeros,
+    Ones,
+    Normal,
+}
+
+fn fill_of(spec: &TensorSpec) -> Fill {
+    let norm = spec.name.ends_with("norm.weight") || spec.name.contains(".norm");
+    match spec.shape.len() {
+        1 if norm && !spec.name.ends_with("bias") => Fill::Ones,
+        1 => Fill::Zeros,
+        _ => Fill::Normal,
     }
-    let mut rng = StdRng::seed_from_u64(seed ^ fnv(&spec.name));
-    let mut out = Vec::with_capacity(spec.len() + 1);
-    while out.len() < spec.len() {
+}
+
+fn values(spec: &TensorSpec, seed: u64) -> Vec<f32> {
+    match fill_of(spec) {
+        Fill::Zeros => vec![0.0; spec.len()],
+        Fill::Ones => vec![1.0; spec.len()],
+        Fill::Normal => normals(spec.len(), seed ^ fnv(&spec.name)),
+    }
+}
+
+fn normals(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut out = Vec::with_capacity(len + 1);
+    while out.len() < len {
         // Box-Muller: two normals from two uniforms.
         let (u, v): (f32, f32) = (1.0 - rng.random::<f32>(), rng.random::<f32>());
         let radius = (-2.0 * u.ln()).sqrt() * INITIALIZER_RANGE;
         let angle = std::f32::consts::TAU * v;
         out.extend([radius * angle.cos(), radius * angle.sin()]);
     }
-    out.truncate(spec.len());
+    out.truncate(len);
     out
+}
+
+/// Different normals of a [`Synthetic`]: a prime, so that no two rows of a matrix are equal.
+const DISTINCT: usize = 1_048_573;
+
+/// Tensors of a random checkpoint that is never written: windows of one block of normals, of ones
+/// or of zeros, at an offset that follows from the tensor's name.
+pub(crate) struct Synthetic {
+    specs: Vec<TensorSpec>,
+    dtype: Dtype,
+    normals: Vec<u8>,
+    ones: Vec<u8>,
+    zeros: Vec<u8>,
+}
+
+impl Synthetic {
+    pub(crate) fn new(config: &Config, seed: u64) -> Self {
+        let specs = tensors(config);
+        let dtype = match config.dtype.as_deref() {
+            Some("bfloat16") => Dtype::BF16,
+            Some("float16") => Dtype::F16,
+            _ => Dtype::F32,
+        };
+        let longest = |fill: Fill| {
+            let of = specs.iter().filter(|s| fill_of(s) == fill);
+            of.map(TensorSpec::len).max().unwrap_or(0)
+        };
+        let block = encode(&normals(DISTINCT, seed), dtype);
+        let bytes = longest(Fill::Normal) * block.len() / DISTINCT + block.len();
+        let normals = block.iter().copied().cycle().take(bytes).collect();
+        // Correction biases are f32 in every checkpoint: zeros of the widest type serve both.
+        Synthetic {
+            normals,
+            ones: encode(&vec![1.0; longest(Fill::Ones)], dtype),
+            zeros: vec![0; longest(Fill::Zeros) * 4],
+            dtype,
+            specs,
+        }
+    }
+
+    pub(crate) fn names(&self) -> BTreeMap<String, usize> {
+        let names = self.specs.iter().map(|s| s.name.clone());
+        names.zip(0..).collect()
+    }
+
+    pub(crate) fn total_bytes(&self) -> u64 {
+        let bytes = |s: &TensorSpec| (s.len() * width(self.dtype_of(s))) as u64;
+        self.specs.iter().map(bytes).sum()
+    }
+
+    fn dtype_of(&self, spec: &TensorSpec) -> Dtype {
+        match spec.always_f32() {
+            true => Dtype::F32,
+            false => self.dtype,
+        }
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Stored<'_> {
+        let spec = &self.specs[at];
+        let dtype = self.dtype_of(spec);
+        let len = spec.len() * width(dtype);
+        let bytes = match fill_of(spec) {
+            Fill::Zeros => &self.zeros[..len],
+            Fill::Ones => &self.ones[..len],
+            Fill::Normal => {
+                let start = (fnv(&spec.name) % DISTINCT as u64) as usize * width(dtype);
+                &self.normals[start..start + len]
+            }
+        };
+        Stored {
+            dtype,
+            shape: &spec.shape,
+            bytes,
+        }
+    }
+}
+
+fn width(dtype: Dtype) -> usize {
+    match dtype {
+        Dtype::F32 => 4,
+        _ => 2,
+    }
+}
+
+/// Little-endian elements.
+fn encode(values: &[f32], dtype: Dtype) -> Vec<u8> {
+    let values = values.iter();
+    match dtype {
+        Dtype::F32 => values.flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::F16 => values
+            .flat_map(|v| f16::from_f32(*v).to_le_bytes())
+            .collect(),
+        _ => values
+            .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
+            .collect(),
+    }
 }
 
 /// FNV-1a, so that a tensor's values depend on its name and not on its place.
@@ -129,5 +244,36 @@ mod tests {
             values(&spec("x.post_projection_norm.bias", &[3]), 1),
             [0.0; 3]
         );
+    }
+
+    #[test]
+    fn a_synthetic_checkpoint_has_every_tensor_of_the_schema() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../assets/configs/mid-moe.json"
+        );
+        let config = Config::from_json(&std::fs::read_to_string(path).unwrap(), path).unwrap();
+        let checkpoint = crate::Checkpoint::random(&config, 3);
+        let specs = tensors(&config);
+        assert_eq!(checkpoint.names().count(), specs.len());
+        let mut total = 0;
+        for spec in &specs {
+            let stored = checkpoint.get(&spec.name).unwrap();
+            assert_eq!(stored.shape, spec.shape, "{}", spec.name);
+            assert_eq!(stored.bytes.len(), spec.len() * width(stored.dtype));
+            assert_eq!(stored.dtype == Dtype::F32, spec.always_f32());
+            total += stored.bytes.len() as u64;
+        }
+        assert_eq!(checkpoint.total_bytes(), total);
+        let bytes = |seed, name: &str| {
+            let checkpoint = crate::Checkpoint::random(&config, seed);
+            checkpoint.get(name).unwrap().bytes[..1024].to_vec()
+        };
+        let name = "model.language_model.layers.1.self_attn.q_proj.weight";
+        assert_eq!(bytes(3, name), bytes(3, name));
+        assert_ne!(bytes(3, name), bytes(4, name));
+        assert_ne!(bytes(3, name), bytes(3, "lm_head.weight"));
+        let norm = bytes(3, "model.language_model.norm.weight");
+        assert_eq!(norm[..2], bf16::ONE.to_le_bytes());
     }
 }

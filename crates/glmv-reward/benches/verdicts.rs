@@ -1,6 +1,7 @@
 //! Rule verdicts per second on one core, short answers; whole completions and extracted answers.
 //!
-//! `cargo bench -p glmv-reward`
+//! Time is that of the processor where the system tells it (Linux), so that other programs on the
+//! machine do not count; else that of the clock. `cargo bench -p glmv-reward`
 
 use glmv_reward::Scorer;
 use std::hint::black_box;
@@ -36,9 +37,17 @@ const ANSWERS: [(&str, &str, &str); 20] = [
     ),
     ("temporal_grounding", "00:05 - 00:15", "[5, 16]"),
 ];
-const ROUNDS: usize = 5_000;
+const ROUNDS: usize = 20_000;
+
+/// Seconds this thread has run, or seconds since the first call.
+fn seconds(start: Instant) -> f64 {
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = spent.and_then(|s| s.split(' ').next()?.parse::<u64>().ok());
+    nanoseconds.map_or_else(|| start.elapsed().as_secs_f64(), |ns| ns as f64 / 1e9)
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let start = Instant::now();
     let mut total = 0.0;
     println!("{:<20}{:>14}{:>16}", "domain", "answers/s", "completions/s");
     for (domain, answer, truth) in ANSWERS {
@@ -47,16 +56,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "<think>The picture shows it, as far as I can see.</think>\nIt is <|begin_of_box|>{answer}<|end_of_box|>."
         );
         scorer.completion(&completion, truth)?;
-        let clock = Instant::now();
+        let before = seconds(start);
         for _ in 0..ROUNDS {
             black_box(scorer.answer(black_box(answer), black_box(truth))?);
         }
-        let answers = clock.elapsed().as_secs_f64();
-        let clock = Instant::now();
+        let answers = seconds(start) - before;
+        let before = seconds(start);
         for _ in 0..ROUNDS {
             black_box(scorer.completion(black_box(&completion), black_box(truth))?);
         }
-        let completions = clock.elapsed().as_secs_f64();
+        let completions = seconds(start) - before;
         total += completions;
         let rate = |seconds: f64| ROUNDS as f64 / seconds;
         println!(

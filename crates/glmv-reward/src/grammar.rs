@@ -133,6 +133,9 @@ fn tags(text: &str) -> Vec<Found> {
     let mut found = Vec::new();
     for (start, _) in text.match_indices('<') {
         let rest = &text.as_bytes()[start..];
+        if !matches!(rest.get(1), Some(b't' | b'T' | b'a' | b'A' | b'/' | b'|')) {
+            continue;
+        }
         let hit = TAGS.iter().find(|(name, _)| {
             rest.get(..name.len())
                 .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))

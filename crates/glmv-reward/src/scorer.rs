@@ -173,7 +173,7 @@ impl Scorer {
         if self.domain.name == "language_mix" {
             return None;
         }
-        if language::mixes(think) || language::mixes(answer) && !language::mixes(truth) {
+        if language::mixes_across(&[think, answer]) && !language::mixes(truth) {
             return Some("mixes long Chinese and long English paragraphs");
         }
         if language::repeats(think) {

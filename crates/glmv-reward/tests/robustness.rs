@@ -25,12 +25,20 @@ fn truth(domain: &Domain) -> &'static str {
     }
 }
 
-/// The fastest of three runs, so that a busy machine does not fail the test.
+/// Time of the processor on this thread where the system tells it (Linux), else of the clock.
+fn now(start: Instant) -> Duration {
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = spent.and_then(|s| s.split(' ').next()?.parse().ok());
+    nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
+}
+
+/// The fastest of three runs; other programs on a busy machine do not count.
 fn time(run: impl Fn()) -> Duration {
+    let start = Instant::now();
     let once = || {
-        let clock = Instant::now();
+        let before = now(start);
         run();
-        clock.elapsed()
+        now(start) - before
     };
     once().min(once()).min(once())
 }

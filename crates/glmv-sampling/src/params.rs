@@ -31,6 +31,10 @@ pub struct SamplingParams {
     pub think_budget: Option<usize>,
     /// Generate past stop tokens (benches and golden cases).
     pub ignore_stop: bool,
+    /// Token ids that are never sampled (placeholders of pictures in rollouts, say); ids beyond the
+    /// vocabulary are ignored. A forced token may be one of them.
+    #[serde(default)]
+    pub forbidden_ids: Vec<u32>,
 }
 
 impl Default for SamplingParams {
@@ -47,6 +51,7 @@ impl Default for SamplingParams {
             stop_ids: Vec::new(),
             think_budget: None,
             ignore_stop: false,
+            forbidden_ids: Vec::new(),
         }
     }
 }
@@ -138,6 +143,7 @@ impl SamplingParams {
             stop_ids: file.eos_token_id.clone().unwrap_or_default().0,
             think_budget: user.think_budget,
             ignore_stop: user.ignore_stop,
+            forbidden_ids: Vec::new(),
         };
         params.validate()?;
         Ok(params)

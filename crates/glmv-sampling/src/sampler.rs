@@ -17,7 +17,8 @@ pub struct Sampled {
 /// Chooses tokens for one sequence; owns the sequence's random generator.
 ///
 /// Order and meaning of the steps are those of HF's logits processors:
-/// repetition penalty, temperature, top-k, top-p, min-p, then one multinomial draw.
+/// repetition penalty, temperature, top-k, top-p, min-p, then one multinomial draw. Forbidden ids
+/// are taken out before all of them.
 /// Every sampled token takes exactly one draw, greedy ones take none.
 #[derive(Debug, Clone)]
 pub struct Sampler {
@@ -80,6 +81,11 @@ impl Sampler {
                 history,
                 self.params.repetition_penalty,
             )?;
+        }
+        for id in &self.params.forbidden_ids {
+            if let Some(score) = self.scores.get_mut(*id as usize) {
+                *score = f32::NEG_INFINITY;
+            }
         }
         let best = argmax(&self.scores)?;
         let token = if self.params.temperature == 0.0 {

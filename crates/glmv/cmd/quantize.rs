@@ -113,7 +113,7 @@ fn reference(
             args.input.display()
         );
     }
-    let engine = session::with_bar(args.json, "loading", |progress| {
+    let mut engine = session::with_bar(args.json, "loading", |progress| {
         Engine::load(&args.input, &selected.device, Precision::F32, progress)
             .with_context(|| format!("cannot load {}", args.input.display()))
     })?;

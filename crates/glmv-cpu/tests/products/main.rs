@@ -78,7 +78,7 @@ pub fn all_within(found: &[f32], expected: &[(f64, f64)]) -> Result<(), String> 
     assert_eq!(found.len(), expected.len(), "lengths");
     for (i, (found, (value, bound))) in found.iter().zip(expected).enumerate() {
         let error = (f64::from(*found) - value).abs();
-        if !(error <= *bound) {
+        if error.is_nan() || error > *bound {
             return Err(format!(
                 "element {i} is {found}, expected {value} ± {bound:e}"
             ));

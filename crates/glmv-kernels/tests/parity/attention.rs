@@ -266,3 +266,30 @@ fn large_scores_stay_finite() {
     );
     finish(Op::Attention);
 }
+
+/// Some of a sequence's queries give the bits that all of them give: on adapters with subgroups of
+/// eight in every height of a tile.
+#[test]
+fn a_query_does_not_depend_on_the_others() {
+    for (label, device) in crate::support::devices() {
+        if label != "wgpu" {
+            continue;
+        }
+        let mut source = Source::new(&device, View::Rows);
+        let (queries, heads, kv_heads, head_dim) = (70, 4, 2, 36);
+        let q = source.floats([1, queries, heads, head_dim]) * 3.0;
+        let k = source.floats([1, queries, kv_heads, head_dim]);
+        let v = source.floats([1, queries, kv_heads, head_dim]);
+        let run = |from: usize| {
+            let bounds = (from..queries).flat_map(|i| [2, (i as i64 + 1).max(2)]);
+            let range = source.ints(bounds.collect(), [queries - from, 2]);
+            let q = q.clone().narrow(1, from, queries - from);
+            read(attention(q, k.clone(), v.clone(), range, 0.2))
+        };
+        let all = run(0);
+        for rows in [1, 2, 3, 5, 8, 20, 33] {
+            let from = queries - rows;
+            assert_eq!(run(from), all[from * heads * head_dim..], "{rows} rows");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use glmv_kernels::device::{self, Choice, Error};
-use glmv_kernels::{Op, Quantised, Route, on_gpu_tiling, route};
+use glmv_kernels::{Op, Quantised, Route, on_gpu_tiling, on_plain_tiling, route};
 use glmv_quant::Format;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -201,8 +201,8 @@ fn spoiled(values: &[Vec<f32>]) -> Vec<Vec<f32>> {
 }
 
 /// Runs `case` on every device, routed and as twin, and compares with the twin on the same device
-/// and with the twin on Flex. On a software adapter the shapes chosen for a GPU run too. The
-/// results with one value 1 % off must be rejected.
+/// and with the twin on Flex. On a software adapter the shapes chosen for a GPU run too, and, for
+/// plain inputs, those of an adapter without subgroups of eight. The results with one value 1 % off must be rejected.
 pub fn check(
     op: Op,
     name: &str,
@@ -233,6 +233,13 @@ pub fn check(
                 &on_gpu_tiling(|| run(&device, Path::Routed)),
                 &oracle,
             );
+            if view == View::Rows {
+                accept(
+                    "wgpu, plain tiles",
+                    &on_plain_tiling(|| run(&device, Path::Routed)),
+                    &oracle,
+                );
+            }
         }
         accept(label, &got, &oracle);
         let rejected = compare(&spoiled(&got), &oracle, tolerance);

@@ -11,6 +11,14 @@ use glmv_kernels::KvFormat;
 /// Tokens per block of a [`KvCache`].
 const BLOCK: usize = 16;
 
+/// How a model in `precision` keeps its cache on `device` unless something else is asked for.
+pub fn kv_format(precision: Precision, device: &Device) -> KvFormat {
+    match float_on(device, precision) {
+        Precision::F32 => KvFormat::F32,
+        Precision::F16 | Precision::Q8 | Precision::Q4 => KvFormat::F16,
+    }
+}
+
 /// KV cache of one batch; allocated at the first pass and grown by doubling.
 #[derive(Debug)]
 pub struct KvCache {
@@ -34,10 +42,7 @@ impl KvCache {
         precision: Precision,
         device: &Device,
     ) -> Result<Self, Error> {
-        let format = match float_on(device, precision) {
-            Precision::F32 => KvFormat::F32,
-            Precision::F16 | Precision::Q8 | Precision::Q4 => KvFormat::F16,
-        };
+        let format = kv_format(precision, device);
         let pool = PoolConfig {
             blocks: 0,
             block_size: BLOCK,
@@ -59,6 +64,11 @@ impl KvCache {
     /// True before the first forward pass.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Forgets the tokens behind the first `len`, in every row; their memory stays.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// Bytes of all keys and values on the device.

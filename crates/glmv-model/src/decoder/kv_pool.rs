@@ -173,7 +173,12 @@ impl KvPool {
         let shape = [self.blocks * self.block_size, self.kv_heads, self.head_dim];
         // Taken out, so that the only handle is ours and a write happens in place.
         let store = self.layers[layer].take();
-        let store = store.unwrap_or_else(|| KvStore::zeros(self.format, shape, &self.device));
+        let store = store.unwrap_or_else(|| {
+            // It outlives every pass: on the pages of the activations it would take most of a page.
+            self.device.memory_persistent_allocations(shape, |shape| {
+                KvStore::zeros(self.format, shape, &self.device)
+            })
+        });
         let (store, result) = change(store);
         self.layers[layer] = Some(store);
         result

@@ -7,7 +7,7 @@ mod kv_pool;
 mod moe;
 
 pub use attention::Attention;
-pub use kv_cache::KvCache;
+pub use kv_cache::{KvCache, kv_format};
 pub use kv_pool::{BlockId, KvPool, PoolConfig};
 pub use moe::Moe;
 
@@ -107,13 +107,16 @@ impl Decoder {
     ///
     /// # Shapes
     /// `x` `[batch * seq, hidden]` → `[batch * seq, hidden]`, f32.
+    ///
+    /// # Errors
+    /// A failed read of activations, where experts lie on the host.
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
         context: &Context<'_>,
         mut pool: Option<&mut KvPool>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, Error> {
         let mut x = x;
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(
@@ -122,12 +125,12 @@ impl Decoder {
                 context,
                 pool.as_deref_mut().map(|pool| (pool, i)),
                 probe,
-            );
+            )?;
             probe.record(|| format!("hidden_after_layer_{i}"), &x);
         }
         let x = rms_norm(x, self.norm.val(), self.config.rms_norm_eps);
         probe.record(|| "final_norm".into(), &x);
-        x
+        Ok(x)
     }
 }
 
@@ -163,7 +166,7 @@ impl Layer {
         };
         let mlp = match &t.moe {
             Some(moe) if index >= moe.first_k_dense_replace => {
-                FeedForward::Experts(Moe::load(loader, moe, h, &name("mlp"))?)
+                FeedForward::Experts(Moe::load(loader, index, moe, h, &name("mlp"))?)
             }
             _ => FeedForward::Dense(FusedMlp::load(loader, config, &name("mlp"))?),
         };
@@ -184,7 +187,7 @@ impl Layer {
         context: &Context<'_>,
         pool: Option<(&mut KvPool, usize)>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, Error> {
         let norm = |weight: &Param<Tensor<1>>| Norm {
             weight: weight.val(),
             eps: config.rms_norm_eps,
@@ -229,8 +232,8 @@ impl FeedForward {
         before: Norm,
         after: Option<Norm>,
         probe: &mut Probe,
-    ) -> Tensor<2> {
-        match (self, after) {
+    ) -> Result<Tensor<2>, Error> {
+        Ok(match (self, after) {
             (FeedForward::Dense(mlp), after) => {
                 let act = mlp
                     .gate_up_proj
@@ -244,7 +247,7 @@ impl FeedForward {
                 }
             }
             // No published family norms the output of its experts.
-            (FeedForward::Experts(moe), _) => moe.forward(x, before, probe),
-        }
+            (FeedForward::Experts(moe), _) => moe.forward(x, before, probe)?,
+        })
     }
 }

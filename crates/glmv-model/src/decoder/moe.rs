@@ -5,7 +5,8 @@ use crate::config::MoeConfig;
 use crate::piece::Piece;
 use crate::{Error, Loader, Probe, WeightParam};
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor, s};
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
+use glmv_kernels::device::{Kind, kind, read, read_int};
 use glmv_kernels::{
     After, Norm, RouterConfig, Shard, fused_experts, fused_linear, moe_experts, moe_router,
     rms_norm,
@@ -91,6 +92,7 @@ impl Stored<'_> {
 impl Moe {
     pub(super) fn load(
         loader: &Loader<'_>,
+        layer: usize,
         config: &MoeConfig,
         hidden: usize,
         prefix: &str,
@@ -108,6 +110,7 @@ impl Moe {
         let experts = routed + shared;
         let widest = [[2 * width, hidden], [hidden, width]];
         let stack = |part: &str, pieces: &dyn Fn(usize) -> Vec<Piece>, rows, cols| {
+            let loader = loader.of_experts(layer);
             loader.stack(&stored.name(part), pieces, [experts, rows, cols], &widest)
         };
         let gate_up = |e: usize| stored.gate_up(e);
@@ -177,10 +180,13 @@ impl Moe {
     /// # Shapes
     /// `x` `[tokens, hidden]` → `[tokens, hidden]`.
     ///
+    /// # Errors
+    /// A failed read of the activations, where the experts lie on the host.
+    ///
     /// Source: HF `Glm4vMoeTextMoE.forward`, `Glm4vMoeTextDecoderLayer.forward`.
-    pub fn forward(&self, x: Tensor<2>, norm: Norm, probe: &mut Probe) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, norm: Norm, probe: &mut Probe) -> Result<Tensor<2>, Error> {
         let (ids, weights) = self.route(x.clone(), Some(norm.clone()));
-        if probe.is_on() {
+        if probe.is_on() && self.host(&x.device()).is_none() {
             let chosen = s![.., 0..self.router.0.top_k];
             let weights = weights.clone().slice(chosen);
             let normed = rms_norm(x.clone(), norm.weight.clone(), norm.eps);
@@ -188,6 +194,39 @@ impl Moe {
             probe.record(|| "topk_weights".into(), &weights);
             probe.record(|| "routed_output".into(), &routed);
         }
-        fused_experts(x, norm, ids, weights, &self.shards())
+        match self.host(&x.device()) {
+            Some(host) => {
+                let normed = rms_norm(x.clone(), norm.weight, norm.eps);
+                Ok(x + self.on_host(&host, normed, ids, weights)?)
+            }
+            None => Ok(fused_experts(x, norm, ids, weights, &self.shards())),
+        }
+    }
+
+    /// Where the experts lie, if that is not where the activations are.
+    fn host(&self, activations: &Device) -> Option<Device> {
+        let (experts, _) = self.shards().into_iter().next()?;
+        let experts = experts.device();
+        (kind(&experts) == Kind::Flex && kind(activations) != Kind::Flex).then_some(experts)
+    }
+
+    /// [`Moe::experts`] in host memory: activations and choices cross to the host, their output back.
+    fn on_host(
+        &self,
+        host: &Device,
+        x: Tensor<2>,
+        ids: Tensor<2, Int>,
+        weights: Tensor<2>,
+    ) -> Result<Tensor<2>, Error> {
+        let (device, shape, chosen) = (x.device(), x.dims(), ids.dims());
+        let ids = TensorData::new(read_int(ids)?, chosen);
+        let weights = TensorData::new(read(weights)?, chosen);
+        let x = TensorData::new(read(x)?, shape);
+        let y = self.experts(
+            Tensor::from_data(x, host),
+            Tensor::from_data(ids, host),
+            Tensor::from_data(weights, host),
+        );
+        Ok(Tensor::from_data(TensorData::new(read(y)?, shape), &device))
     }
 }

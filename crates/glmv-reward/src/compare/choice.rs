@@ -94,7 +94,7 @@ fn labelled(text: &str) -> Option<Choice> {
     for (i, c) in chars.iter().enumerate() {
         let before = i == 0 || chars[i - 1] == '(' || chars[i - 1].is_whitespace();
         let after = matches!(chars.get(i + 1), Some('.' | ')' | ':' | '：' | '、'));
-        let free = !chars.get(i + 1).is_some_and(|n| *n == '.')
+        let free = chars.get(i + 1).is_none_or(|n| *n != '.')
             || !chars
                 .get(i + 2)
                 .is_some_and(|n| n.is_alphanumeric() && chars.get(i + 3) == Some(&'.'));

@@ -28,8 +28,8 @@ const MONTHS: [&str; 12] = [
 
 fn month_name(word: &str) -> Option<u32> {
     let word = word.trim_end_matches('.');
-    let hit = |m: &&str| *m == word || (word.len() >= 3 && m.starts_with(word) && word.len() <= 4);
-    MONTHS.iter().position(|m| hit(&m)).map(|at| at as u32 + 1)
+    let hit = |m: &str| m == word || (word.len() >= 3 && m.starts_with(word) && word.len() <= 4);
+    MONTHS.iter().position(|m| hit(m)).map(|at| at as u32 + 1)
 }
 
 fn small(word: &str) -> Option<u32> {

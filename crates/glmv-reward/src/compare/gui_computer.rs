@@ -151,9 +151,9 @@ impl Call {
 /// # Errors
 /// If the truth is no action.
 pub fn compare(answer: &str, truth: &str) -> Result<Ruling, String> {
-    let truth = read(truth).ok_or("the ground truth is not an action call")?;
+    let truth = read(truth).ok_or("it is not an action call")?;
     if !ACTIONS.contains(&truth.name.as_str()) {
-        return Err(format!("the true action {:?} is not known", truth.name));
+        return Err(format!("the action {:?} is not known", truth.name));
     }
     let Some(answer) = read(answer) else {
         return Ok(Ruling::wrong("not an action call"));
@@ -171,15 +171,13 @@ pub fn compare(answer: &str, truth: &str) -> Result<Ruling, String> {
         }
         "scroll" => scroll(&answer, &truth)?,
         "type" => {
-            let expected = truth
-                .text("content")
-                .ok_or("the true action has no content")?;
+            let expected = truth.text("content").ok_or("it has no content")?;
             answer
                 .text("content")
                 .map(|content| typed(content, expected))
         }
         "key" | "hotkey" => {
-            let expected = truth.text("keys").ok_or("the true action has no keys")?;
+            let expected = truth.text("keys").ok_or("it has no keys")?;
             let same = |keys: &str| keys.to_lowercase() == expected.to_lowercase();
             answer
                 .text("keys")
@@ -194,9 +192,7 @@ pub fn compare(answer: &str, truth: &str) -> Result<Ruling, String> {
 }
 
 fn near(answer: &Call, truth: &Call, key: &str) -> Result<Option<f64>, String> {
-    let expected = truth
-        .place(key)
-        .ok_or_else(|| format!("the true action has no {key}"))?;
+    let expected = truth.place(key).ok_or_else(|| format!("it has no {key}"))?;
     Ok(answer.place(key).map(|place| closeness(place, expected)))
 }
 
@@ -204,9 +200,7 @@ fn scroll(answer: &Call, truth: &Call) -> Result<Option<f64>, String> {
     let Some(place) = near(answer, truth, "start_box")? else {
         return Ok(None);
     };
-    let expected = truth
-        .text("direction")
-        .ok_or("the true action has no direction")?;
+    let expected = truth.text("direction").ok_or("it has no direction")?;
     let Some(direction) = answer.text("direction") else {
         return Ok(None);
     };

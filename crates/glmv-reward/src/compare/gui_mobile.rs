@@ -44,7 +44,7 @@ fn action_box(value: &Literal) -> Option<bbox::Box4> {
 /// # Errors
 /// If the truth is no action, or its box is none.
 pub fn compare(answer: &str, truth: &str) -> Result<Ruling, String> {
-    let truth = read(truth).ok_or("the ground truth is not an action object")?;
+    let truth = read(truth).ok_or("it is not an action object")?;
     let Some(answer) = read(answer) else {
         return Ok(Ruling::wrong("not an action object"));
     };
@@ -65,8 +65,8 @@ pub fn compare(answer: &str, truth: &str) -> Result<Ruling, String> {
                     subsequence_ratio(given, expected)
                 }
                 ("box_2d", given, expected) => {
-                    let expected = action_box(expected)
-                        .ok_or("box_2d of the ground truth is not [[x1, y1, x2, y2]]")?;
+                    let expected =
+                        action_box(expected).ok_or("its box_2d is not [[x1, y1, x2, y2]]")?;
                     match action_box(given) {
                         Some(given) => bbox::iou(&given, &expected),
                         None => return Ok(Ruling::wrong("box_2d is not [[x1, y1, x2, y2]]")),

@@ -180,7 +180,7 @@ fn marked(text: &str) -> Option<Action> {
 /// # Errors
 /// If the truth is no action.
 pub fn compare(answer: &str, truth: &str) -> Result<Ruling, String> {
-    let truth = read(truth).ok_or("the ground truth is not a web action")?;
+    let truth = read(truth).ok_or("it is not a web action")?;
     let Some(answer) = read(answer) else {
         return Ok(Ruling::wrong("not a web action"));
     };

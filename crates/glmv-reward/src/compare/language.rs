@@ -14,8 +14,13 @@ const SAMPLE: u64 = 16;
 
 /// True where one paragraph is long and Chinese and another long and English.
 pub fn mixes(text: &str) -> bool {
+    mixes_across(&[text])
+}
+
+/// As [`mixes`], over several texts: the one may be Chinese and the other English.
+pub fn mixes_across(texts: &[&str]) -> bool {
     let (mut chinese, mut english) = (false, false);
-    for paragraph in text.split("\n\n") {
+    for paragraph in texts.iter().flat_map(|text| text.split("\n\n")) {
         let paragraph = paragraph.trim();
         chinese |= is_chinese(paragraph);
         english |= is_english(paragraph);
@@ -138,6 +143,7 @@ mod tests {
             !mixes(&format!("{}\n{english}", chinese(60))),
             "one paragraph is neither"
         );
+        assert!(mixes_across(&[&chinese(60), &english]) && !mixes_across(&[&chinese(60), ""]));
         assert!(!mixes(&chinese(500)) && !mixes(&english) && !mixes(""));
     }
 

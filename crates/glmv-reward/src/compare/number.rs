@@ -211,8 +211,8 @@ mod tests {
     fn a_decimal_comma_is_read_on_request() {
         let value = |text| decimal_comma(text).map(|n| n.value.to_f64());
         assert_eq!(
-            (value("3,14"), value("-1.000,5")),
-            (Some(3.14), Some(-1000.5))
+            (value("3,25"), value("-1.000,5")),
+            (Some(3.25), Some(-1000.5))
         );
         assert_eq!(
             (value("3, 14"), value("3,1,4"), value("3")),

@@ -200,8 +200,8 @@ fn has_unit(text: &str) -> bool {
 
 /// True where `3,14` is meant for `3.14`.
 fn decimal_comma(answer: &str, truth: &str, tolerance: Tolerance) -> bool {
-    matches!((number::decimal_comma(answer), number::read(truth)),
-        (Some(a), Some(t)) if tolerance.holds(a.value, t.value))
+    number::decimal_comma(answer)
+        .is_some_and(|a| number::read(truth).is_some_and(|t| tolerance.holds(a.value, t.value)))
 }
 
 fn numbers(answer: &str, truth: &str, tolerance: Tolerance) -> Option<Ruling> {

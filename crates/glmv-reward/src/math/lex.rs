@@ -127,9 +127,9 @@ impl Lexer<'_> {
             self.push(token);
             return Some(());
         }
-        if let Some(digit) = signs::superscript(c) {
+        if signs::superscript(c).is_some() {
             self.at -= c.len_utf8();
-            return self.superscripts(digit);
+            return self.superscripts();
         }
         if let Some(digit) = signs::subscript(c) {
             self.push(Token::Underscore);
@@ -157,7 +157,7 @@ impl Lexer<'_> {
 
     /// A word of another script.
     fn foreign(&mut self, first: char) -> Option<()> {
-        let end = |c: char| !(c.is_alphabetic() && !c.is_ascii()) || "或和与且".contains(c);
+        let end = |c: char| !c.is_alphabetic() || c.is_ascii() || "或和与且".contains(c);
         if "或和与且".contains(first) {
             self.push(if first == '或' {
                 Token::Or
@@ -177,7 +177,7 @@ impl Lexer<'_> {
         Some(())
     }
 
-    fn superscripts(&mut self, _first: char) -> Option<()> {
+    fn superscripts(&mut self) -> Option<()> {
         let digits: String = self.rest().chars().map_while(signs::superscript).collect();
         let len: usize = self
             .rest()
@@ -278,11 +278,11 @@ impl Lexer<'_> {
     }
 
     fn take_digits(&mut self, into: &mut String) {
-        let rest = self.rest();
+        let rest = &self.text[self.at..];
         let len = rest
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(rest.len());
-        into.push_str(&rest[..len].to_owned());
+        into.push_str(&rest[..len]);
         self.at += len;
     }
 

@@ -185,6 +185,7 @@ fn the_user_wins() {
         stop_ids: vec![446, 453, 455],
         think_budget: Some(3),
         ignore_stop: false,
+        forbidden_ids: vec![],
     };
     assert_eq!(merged, want);
     let greedy = SamplingOverrides {

@@ -265,3 +265,33 @@ proptest! {
         prop_assert!(got.logprob <= 0.0);
     }
 }
+
+#[test]
+fn forbidden_ids_are_never_sampled_and_leave_the_logprob_alone() {
+    let logits = [5.0_f32, 4.0, 3.0, -1.0];
+    let params = SamplingParams {
+        forbidden_ids: vec![0, 2, 99],
+        ..SamplingParams::default()
+    };
+    let greedy = Sampler::new(params.clone())
+        .expect("valid")
+        .sample(&logits, &[]);
+    let greedy = greedy.expect("a token is left");
+    assert_eq!(greedy.token, 1);
+    assert_eq!(greedy.logprob, token_logprob(&logits, 1).expect("in range"));
+    let warm = SamplingParams {
+        temperature: 5.0,
+        ..params.clone()
+    };
+    let mut sampler = Sampler::new(warm).expect("valid");
+    for _ in 0..200 {
+        let token = sampler.sample(&logits, &[]).expect("a token is left").token;
+        assert!(token == 1 || token == 3, "{token}");
+    }
+    let none = SamplingParams {
+        forbidden_ids: vec![0, 1, 2, 3],
+        ..params
+    };
+    let error = Sampler::new(none).expect("valid").sample(&logits, &[]);
+    assert_eq!(error, Err(Error::NoCandidate { vocab: 4 }));
+}

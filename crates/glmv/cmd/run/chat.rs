@@ -13,7 +13,7 @@ const HELP: &str = "/image FILE and /video FILE add to the next question, /clear
 
 /// Reads questions line by line until the end of input. An error in one turn is printed and the
 /// chat goes on with the history before it.
-pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
+pub fn run(args: &RunArgs, session: &mut Session) -> anyhow::Result<ExitCode> {
     let interactive = std::io::stdin().is_terminal();
     if interactive {
         eprintln!("{HELP}");

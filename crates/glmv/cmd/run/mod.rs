@@ -29,12 +29,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     check(args)?;
     session::handle_ctrl_c()?;
-    let quiet = args.json;
-    let (choice, dtype) = (args.device.device.into(), args.device.precision());
-    let session = session::load(model, choice, dtype, quiet)?;
+    let (quiet, vision) = (args.json, !args.image.is_empty() || !args.video.is_empty());
+    let mut session = session::load(model, &args.device, vision, quiet)?;
     match &args.prompt {
-        Some(prompt) => ask(args, &session, prompt),
-        None => chat::run(args, &session),
+        Some(prompt) => ask(args, &mut session, prompt),
+        None => chat::run(args, &mut session),
     }
 }
 
@@ -96,7 +95,7 @@ fn user_message(images: &[PathBuf], videos: &[PathBuf], text: &str) -> Message {
     Message::new(Role::User, images.chain(videos).chain(text).collect())
 }
 
-fn ask(args: &RunArgs, session: &Session, prompt: &str) -> anyhow::Result<ExitCode> {
+fn ask(args: &RunArgs, session: &mut Session, prompt: &str) -> anyhow::Result<ExitCode> {
     let message = user_message(&args.image, &args.video, prompt);
     let conversation = Conversation::new(vec![message]);
     let answer = turn::run(args, session, &conversation)?;

@@ -19,10 +19,11 @@ pub struct Answer {
 /// Generates the assistant's turn after `conversation`; streams it unless `--json`.
 pub fn run(
     args: &RunArgs,
-    session: &Session,
+    session: &mut Session,
     conversation: &Conversation,
 ) -> anyhow::Result<Answer> {
-    let engine = &session.engine;
+    let engine = &mut session.engine;
+    let processor = engine.processor().clone();
     let options = RenderOptions {
         add_generation_prompt: true,
         enable_thinking: args.no_think.then_some(false),
@@ -31,7 +32,7 @@ pub fn run(
     let inputs = engine.prepare(conversation, &options)?;
     let think = PromptThink::of_prompt(&inputs.prompt);
     let params = engine.params(&SamplingOverrides::from(&args.sampling))?;
-    let mut decoder = engine.processor().tokenizer.stream(true);
+    let mut decoder = processor.tokenizer.stream(true);
     let (mut text, mut failure) = (String::new(), None);
     let running = Interruptible::start();
     let mut show = |chunk: String| -> std::io::Result<()> {

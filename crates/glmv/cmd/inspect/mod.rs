@@ -1,6 +1,10 @@
-//! `glmv inspect`: what a checkpoint folder holds and needs; `--new` writes a random one.
+//! `glmv inspect`: what a checkpoint folder holds and needs; `--plan` compares with the device;
+//! `--new` writes a random one.
+
+pub mod plan;
 
 use crate::args::InspectArgs;
+use crate::fit::bytes;
 use anyhow::Context;
 use glmv_model::config::{Family, TextConfig};
 use glmv_model::schema::{Part, tensors};
@@ -23,8 +27,15 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let dir = args.dir.as_deref().context("name a checkpoint folder")?;
-    describe(dir)?;
+    let path = args.path.as_deref().context("name a checkpoint folder")?;
+    if args.plan {
+        return plan::run(path, &args.planned);
+    }
+    if path.is_file() {
+        let name = path.display();
+        anyhow::bail!("{name} is no folder: for a configuration alone add --plan");
+    }
+    describe(path)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -105,14 +116,6 @@ fn files(config: &Config, checkpoint: &Checkpoint) {
         bytes(checkpoint.total_bytes()),
         dtypes.join(", ")
     );
-}
-
-fn bytes(n: u64) -> String {
-    match n {
-        0..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", n as f64 / 1_048_576.0),
-        _ => format!("{:.2} GiB", n as f64 / 1_073_741_824.0),
-    }
 }
 
 /// Device memory of the weights: matrices in the chosen type, one-dimensional tensors and the

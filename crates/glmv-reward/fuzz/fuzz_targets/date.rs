@@ -1,0 +1,8 @@
+//! Dates.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let _ = glmv_reward::compare::date::read(text);
+});
