@@ -4,15 +4,13 @@ mod plan;
 mod quantize;
 mod reward;
 
-pub use plan::{PlanArgs, picture_size};
+pub use plan::{CacheDtype, PlanArgs};
 pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use glmv_engine::{KvFormat, Precision, SamplingOverrides};
+use glmv_engine::{Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
-use glmv_model::plan::{CacheFormat, WeightFormat};
-use glmv_quant::Format;
 use std::path::PathBuf;
 
 /// Ask GLM-4.1V / GLM-4.5V about pictures and video, on any GPU.

@@ -1,6 +1,8 @@
 //! Arguments of `glmv inspect --plan`.
 
+use super::{Device, byte_count};
 use clap::{Args, ValueEnum};
+use glmv_engine::KvFormat;
 use glmv_model::plan::{CacheFormat, WeightFormat};
 
 /// What `inspect --plan` plans for.
@@ -86,7 +88,7 @@ impl From<CacheDtype> for CacheFormat {
 }
 
 /// Width and height in pixels, as in 1344x896.
-pub fn picture_size(text: &str) -> Result<[usize; 2], String> {
+fn picture_size(text: &str) -> Result<[usize; 2], String> {
     let bad = || format!("{text:?}, expected WIDTHxHEIGHT in pixels");
     let (w, h) = text.split_once('x').ok_or_else(bad)?;
     let side = |v: &str| v.parse().ok().filter(|v| (1..=1 << 16).contains(v));
