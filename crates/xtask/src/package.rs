@@ -25,6 +25,8 @@ pub fn run(root: &Path) -> Result<()> {
         "-p",
         "glmv-quant",
         "-p",
+        "glmv-cpu",
+        "-p",
         "glmv-kernels",
     ];
     shell::run(shell::cargo(root).args(args))?;
