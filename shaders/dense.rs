@@ -70,6 +70,14 @@ macro_rules! tile_sets {
 }
 pub(crate) use tile_sets;
 
+/// The given sets.
+macro_rules! plain_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(&[$($extra),*]),+]
+    };
+}
+pub(crate) use plain_sets;
+
 /// Each storage of the weights of a tiled product.
 macro_rules! kind_sets {
     ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
@@ -261,6 +269,20 @@ pub(crate) const SHADERS: &[Shader] = &[
         name: "matmul_tn",
         source: include_str!("matmul_tn.wgsl"),
         sets: lhs_sets![[VEC4], [VEC1]],
+    },
+    Shader {
+        name: "matmul_nn_sub",
+        source: include_str!("matmul_nn_sub.wgsl"),
+        sets: tile_sets![
+            plain_sets,
+            [("Weight", "vec4<f32>")],
+            [("Weight", "vec4<f16>")],
+        ],
+    },
+    Shader {
+        name: "matmul_tn_sub",
+        source: include_str!("matmul_tn_sub.wgsl"),
+        sets: &[&[]],
     },
     Shader {
         name: "attention",

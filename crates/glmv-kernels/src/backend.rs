@@ -2,7 +2,9 @@
 //! autodiff (hand-written backward). Primitives in, primitives out; the public functions of the op
 //! files are the only callers.
 
-use crate::{attention, elementwise, embed, gather, linear, moe, moe_cube, norm, rope};
+use crate::{
+    attention, elementwise, embed, gather, linear, linear_backward, moe, moe_cube, norm, rope,
+};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Flex, backend_extension};
 use burn_cubecl::CubeBackend;
@@ -130,6 +132,8 @@ pub(crate) trait KernelOps: Backend {
         pos: IntTensor<Self>,
         axis: IntTensor<Self>,
     ) -> FloatTensor<Self>;
+    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl KernelOps for CubeBackend {
@@ -286,6 +290,12 @@ impl KernelOps for CubeBackend {
     ) -> FloatTensor<Self> {
         rope::cube::angles(table, pos, axis)
     }
+    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::cube::grad_input(grad, weight)
+    }
+    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::cube::grad_weight(grad, x)
+    }
 }
 
 impl KernelOps for Flex {
@@ -441,5 +451,11 @@ impl KernelOps for Flex {
         axis: IntTensor<Self>,
     ) -> FloatTensor<Self> {
         rope::native::angles(table, pos, axis)
+    }
+    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::grad_input::<Flex>(grad, weight)
+    }
+    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::grad_weight::<Flex>(grad, x)
     }
 }

@@ -77,6 +77,20 @@ struct Plan {
     tiles: CubeTensor,
     max_tiles: usize,
     rows: usize,
+    /// The tiles' form, where the products are those of `tile.rs`.
+    form: Option<Form>,
+}
+
+impl Plan {
+    fn tiles(&self, form: Form) -> Tiles<'_> {
+        Tiles {
+            form,
+            sorted: &self.sorted,
+            offsets: &self.offsets,
+            tiles: &self.tiles,
+            max_tiles: self.max_tiles,
+        }
+    }
 }
 
 impl Problem {
@@ -178,13 +192,7 @@ impl Problem {
     /// In tiles of sorted slots.
     fn tiled(&self, form: Form, gate_up: &Words, down: &Words) -> CubeTensor {
         let plan = self.plan_rows(form.rows());
-        let tiles = Tiles {
-            form,
-            sorted: &plan.sorted,
-            offsets: &plan.offsets,
-            tiles: &plan.tiles,
-            max_tiles: plan.max_tiles,
-        };
+        let tiles = plan.tiles(form);
         let act = self.floats(self.slots(), self.width);
         tile::experts(&self.x, gate_up, &tiles, &act, self.top_k, true);
         let y = self.floats(self.slots(), self.hidden);
@@ -263,6 +271,7 @@ impl Problem {
             tiles,
             max_tiles,
             rows,
+            form: None,
         }
     }
 
@@ -301,6 +310,10 @@ impl Problem {
         [columns, inner, row_div]: [usize; 3],
     ) -> CubeTensor {
         let y = self.floats(self.slots(), columns);
+        if let (Some(form), Some(w)) = (plan.form, Words::floats(w)) {
+            tile::experts(rows, &w, &plan.tiles(form), &y, row_div, false);
+            return y;
+        }
         let (mut params, groups) = self.product(w, inner);
         let per_group = self.tile(plan, &mut params, 8);
         let info = [plan.max_tiles, columns, groups, row_div].map(|v| v as u32);
