@@ -251,6 +251,14 @@ pub(crate) const SHADERS: &[Shader] = &[
         ],
     },
     Shader {
+        name: "linear_coop",
+        source: include_str!("linear_coop.wgsl"),
+        sets: kind_sets![
+            [("HAS_BIAS", "true"), ("WG", "128u")],
+            [("HAS_BIAS", "false"), ("WG", "256u")],
+        ],
+    },
+    Shader {
         name: "linear_tile_sub",
         source: include_str!("linear_tile_sub.wgsl"),
         sets: tile_sets![kind_sets, [("HAS_BIAS", "true")], [("HAS_BIAS", "false")],],

@@ -1,7 +1,7 @@
 //! What the user types, as clap sees it, and its meaning as types of the libraries.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use glmv_engine::{Precision, SamplingOverrides};
+use glmv_engine::{KvFormat, Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
 use glmv_model::plan::{CacheFormat, WeightFormat};
 use glmv_quant::Format;
@@ -72,6 +72,24 @@ impl From<Dtype> for Precision {
             Dtype::F16 => Precision::F16,
             Dtype::Q8 => Precision::Q8,
             Dtype::Q4 => Precision::Q4,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KvCache {
+    F32,
+    F16,
+    /// 8 bits per value, one scale per head and token.
+    Q8,
+}
+
+impl From<KvCache> for KvFormat {
+    fn from(cache: KvCache) -> Self {
+        match cache {
+            KvCache::F32 => KvFormat::F32,
+            KvCache::F16 => KvFormat::F16,
+            KvCache::Q8 => KvFormat::Q8,
         }
     }
 }
@@ -198,6 +216,9 @@ pub struct RunArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub sampling: SamplingArgs,
+    /// Format of the KV cache; that of --dtype unless given.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub kv_cache: Option<KvCache>,
     /// Turn thinking off where the checkpoint's template knows how.
     #[arg(long)]
     pub no_think: bool,

@@ -5,5 +5,6 @@ mod engine;
 mod host;
 mod quantised;
 mod roundtrip;
+mod rows;
 mod sharding;
 mod support;

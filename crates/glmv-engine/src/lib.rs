@@ -22,6 +22,7 @@ mod runner;
 mod scheduler;
 mod sequence;
 mod stats;
+mod step;
 
 pub use batch::{left_pad, sequences_of};
 pub use completion::{Completion, Event, FinishReason, Step, Timings, Token, Usage};

@@ -93,13 +93,18 @@ impl Runner {
                 source.push(-1);
                 continue;
             };
-            if !first_row.contains_key(&visual) {
-                let rows = self.encode(model, sequence, visual, stats)?;
-                first_row.insert(visual, count);
-                count += rows.dims()[0] as i64;
-                parts.push(rows);
-            }
-            source.push(first_row[&visual] + i64::from(row));
+            let first = match first_row.get(&visual) {
+                Some(first) => *first,
+                None => {
+                    let rows = self.encode(model, sequence, visual, stats)?;
+                    let first = count;
+                    first_row.insert(visual, first);
+                    count += rows.dims()[0] as i64;
+                    parts.push(rows);
+                    first
+                }
+            };
+            source.push(first + i64::from(row));
         }
         Ok(match parts.len() {
             0 => None,

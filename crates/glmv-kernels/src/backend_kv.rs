@@ -44,7 +44,6 @@ pub(crate) trait KvOps: Backend {
         scale: f32,
         block: usize,
     ) -> FloatTensor<Self>;
-    #[expect(clippy::too_many_arguments, reason = "primitives of one store")]
     fn attention_paged_q8(
         q: FloatTensor<Self>,
         keys: IntTensor<Self>,

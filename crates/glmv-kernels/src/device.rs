@@ -70,6 +70,8 @@ pub struct Info {
     pub memory: Capacity,
     /// Least and greatest number of lanes of a subgroup, if shaders may use subgroup operations.
     pub subgroup_lanes: Option<[u32; 2]>,
+    /// Whether the adapter multiplies 16 x 16 matrices of f16 into sums in f32.
+    pub cooperative_matrices: bool,
 }
 
 /// A device that answers, with its description.
@@ -117,6 +119,13 @@ fn api_of(backend: wgpu::Backend) -> Option<(WgpuBackend, &'static str)> {
         wgpu::Backend::Dx12 => Some((WgpuBackend::Dx12, "dx12")),
         _ => None,
     }
+}
+
+/// The sizes and types that `linear_coop.wgsl` is written for.
+fn is_used(m: &wgpu::CooperativeMatrixProperties) -> bool {
+    [m.m_size, m.n_size, m.k_size] == [16, 16, 16]
+        && m.ab_type == wgpu::CooperativeScalarType::F16
+        && m.cr_type == wgpu::CooperativeScalarType::F32
 }
 
 /// Every adapter of every native API, in the driver's order; empty without any.
@@ -173,6 +182,9 @@ fn adapters() -> Vec<Adapter> {
                     _ => Capacity::of(&adapter),
                 },
                 subgroup_lanes: features.contains(wgpu::Features::SUBGROUP).then_some(lanes),
+                cooperative_matrices: features
+                    .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+                    && adapter.cooperative_matrix_properties().iter().any(is_used),
             };
             found.push(Adapter { info, kind, api });
         }
@@ -208,6 +220,7 @@ fn cpu_device(note: Option<String>) -> Selected {
         buffer_alignment: 1,
         memory: Capacity::host(),
         subgroup_lanes: None,
+        cooperative_matrices: false,
     };
     Selected {
         device: Device::flex(),
@@ -289,7 +302,10 @@ fn open(adapter: Adapter) -> Result<Selected, Error> {
         }
     };
     match compiler(&selected.device) {
-        Some(name) if name == "wgpu<wgsl>" => Ok(selected),
+        Some(name) if name == "wgpu<wgsl>" => {
+            crate::cooperative::decide(&selected);
+            Ok(selected)
+        }
         found => Err(Error::Compiler {
             found: found.unwrap_or_else(|| "nothing".to_string()),
         }),

@@ -44,6 +44,10 @@ impl KvFormat {
 }
 
 /// Keys and values of one layer by physical row.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per layer; the tensors are handles"
+)]
 #[derive(Clone, Debug)]
 pub enum KvStore {
     /// `[rows, kv_heads, head_dim]` f32 or f16.

@@ -242,6 +242,8 @@ enum Tiling {
     Adapter,
     Gpu,
     Plain,
+    /// With subgroups of so many lanes.
+    Cooperative(u32),
 }
 
 thread_local! {
@@ -269,9 +271,25 @@ pub fn on_plain_tiling<R>(f: impl FnOnce() -> R) -> R {
     with_tiling(Tiling::Plain, f)
 }
 
+/// Runs `f` with the kernels for cooperative matrices, untested as the adapter may be: how the test at
+/// start-up reaches them. Affects this thread's launches.
+pub(crate) fn on_cooperative_matrices<R>(lanes: u32, f: impl FnOnce() -> R) -> R {
+    with_tiling(Tiling::Cooperative(lanes), f)
+}
+
+/// Lanes of a subgroup, where kernels for cooperative matrices run.
+pub(crate) fn cooperative_lanes(t: &CubeTensor) -> Option<u32> {
+    match TILING.get() {
+        Tiling::Cooperative(lanes) => Some(lanes),
+        Tiling::Adapter if !crate::device::is_cpu_adapter(&t.device) => crate::cooperative::lanes(),
+        Tiling::Adapter | Tiling::Gpu | Tiling::Plain => None,
+    }
+}
+
 /// True for an adapter that runs shaders on the CPU (lavapipe): kernels may pick another shape.
 pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
-    crate::device::is_cpu_adapter(&t.device) && TILING.get() != Tiling::Gpu
+    crate::device::is_cpu_adapter(&t.device)
+        && matches!(TILING.get(), Tiling::Adapter | Tiling::Plain)
 }
 
 /// True for a CPU adapter whose subgroups have eight lanes, neither more nor fewer: the kernels named

@@ -29,7 +29,12 @@ mod attention_paged;
 mod autodiff;
 mod backend;
 mod backend_few;
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the primitives of a store cross one by one"
+)]
 mod backend_kv;
+mod cooperative;
 mod counts;
 pub mod device;
 mod elementwise;

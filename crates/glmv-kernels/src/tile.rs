@@ -3,7 +3,8 @@
 //! `moe_experts`; which adapter gets which form is decided here.
 
 use crate::launch::{
-    Params, RowTile, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, wgsl_int,
+    Params, RowTile, cooperative_lanes, empty, f32_rows, fold, lanes_of_eight, launch,
+    on_cpu_adapter, wgsl_int,
 };
 use crate::words::{Kind, Words};
 use burn::backend::TensorMetadata;
@@ -64,6 +65,8 @@ pub(crate) enum Form {
     Sub(RowTile),
     /// A workgroup of 8 x 8 lanes with so many rows each, through shared memory.
     Shared(usize),
+    /// Four subgroups of so many lanes each, on cooperative matrices; linear layers only.
+    Cooperative(u32),
 }
 
 impl Form {
@@ -74,7 +77,13 @@ impl Form {
             let fits = rows > FEW_ROWS && w.words.shape()[0].is_multiple_of(4);
             return fits.then(|| Form::Sub(RowTile::of(rows, most_rows(w))));
         }
-        (!on_cpu_adapter(x) && rows > FEW_ROWS_GPU).then_some(Form::Shared(8))
+        if on_cpu_adapter(x) || rows <= FEW_ROWS_GPU {
+            return None;
+        }
+        Some(match cooperative_lanes(x) {
+            Some(lanes) => Form::Cooperative(lanes),
+            None => Form::Shared(8),
+        })
     }
 
     /// For the products of `slots` slots of the tokens `x` with `experts` experts like `w`; `None` as
@@ -99,6 +108,7 @@ impl Form {
         match self {
             Form::Sub(tile) => tile.rows(),
             Form::Shared(lane_rows) => 8 * lane_rows,
+            Form::Cooperative(_) => 64,
         }
     }
 }
@@ -133,6 +143,10 @@ pub(crate) fn linear(
         Form::Shared(lane_rows) => {
             params.push(("ROWS_PER_LANE", format!("{lane_rows}u")));
             launch("linear_tile", params, grid, &buffers, &info);
+        }
+        Form::Cooperative(lanes) => {
+            params.push(("WG", format!("{}u", 4 * lanes)));
+            launch("linear_coop", params, grid, &buffers, &info);
         }
     }
     out
@@ -175,5 +189,6 @@ pub(crate) fn experts(
             params.push(("ROWS_PER_LANE", format!("{lane_rows}u")));
             launch("moe_product", params, grid, &buffers, &info);
         }
+        Form::Cooperative(_) => unreachable!("Form::experts() never gives it"),
     }
 }

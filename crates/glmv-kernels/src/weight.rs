@@ -193,6 +193,10 @@ fn halves(words: Tensor<2, Int>) -> Tensor<2> {
 
 /// A weight of a linear layer, an embedding or a stack of experts.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "handles, passed on at once and never stored in numbers"
+)]
 pub enum Weight<const D: usize> {
     /// f32 or f16 `[.., rows, inner]`.
     Float(Tensor<D>),

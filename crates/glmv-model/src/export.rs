@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Where a hub tensor's values are in the model.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per tensor of a checkpoint being written"
+)]
 pub(crate) enum Source {
     /// A run of a vector.
     Vector(Tensor<1>, Range<usize>),

@@ -110,7 +110,7 @@ impl Linear {
     /// The weight and bias, if the weight lies in one shard.
     pub fn whole(&self) -> Option<(Weight<2>, Option<Tensor<1>>)> {
         match self.weight.as_slice() {
-            [weight] => Some((weight.val().into(), self.bias.as_ref().map(Param::val))),
+            [weight] => Some((weight.val(), self.bias.as_ref().map(Param::val))),
             _ => None,
         }
     }

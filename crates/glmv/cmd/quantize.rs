@@ -131,7 +131,8 @@ fn reference(
         let message = Message::new(Role::User, vec![Part::Text(text.clone())]);
         let mut inputs = engine.prepare(&Conversation::new(vec![message]), &options)?;
         let mut go = |_| ControlFlow::Continue(());
-        let (answers, _) = engine.generate(&[inputs.clone()], &[greedy.clone()], &mut go)?;
+        let (answers, _) =
+            engine.generate(&[inputs.clone()], std::slice::from_ref(&greedy), &mut go)?;
         for token in answers.iter().flat_map(|answer| &answer.token_ids) {
             inputs.input_ids.push(*token);
             inputs.modality.push(Modality::Text);

@@ -27,10 +27,6 @@ pub struct FusedMlp {
 }
 
 /// The second half of a layer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one per layer; the weights are handles"
-)]
 #[derive(Module, Debug)]
 pub enum FeedForward {
     /// GLM-4.1V, and the first layers of GLM-4.5V.

@@ -7,7 +7,9 @@ mod turn;
 use crate::args::RunArgs;
 use crate::session::{self, INTERRUPTED, Session};
 use anyhow::{Context, bail};
-use glmv_engine::{Conversation, FinishReason, ImageSource, Message, Part, Role, VideoSource};
+use glmv_engine::{
+    Conversation, EngineConfig, FinishReason, ImageSource, Message, Part, Role, VideoSource,
+};
 use glmv_sampling::{draw_boxes, parse_boxes};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     session::handle_ctrl_c()?;
     let (quiet, vision) = (args.json, !args.image.is_empty() || !args.video.is_empty());
     let mut session = session::load(model, &args.device, vision, quiet)?;
+    session.engine.configure(EngineConfig {
+        kv_format: args.kv_cache.map(Into::into),
+        ..EngineConfig::default()
+    })?;
     match &args.prompt {
         Some(prompt) => ask(args, &mut session, prompt),
         None => chat::run(args, &mut session),
