@@ -1,10 +1,16 @@
 //! What the user types, as clap sees it, and its meaning as types of the libraries.
 
+mod plan;
+mod quantize;
+mod reward;
+
+pub use plan::{CacheDtype, PlanArgs};
+pub use quantize::QuantizeArgs;
+pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use glmv_engine::{KvFormat, Precision, SamplingOverrides};
+use glmv_engine::{Precision, SamplingOverrides};
 use glmv_kernels::device::Choice;
-use glmv_model::plan::{CacheFormat, WeightFormat};
-use glmv_quant::Format;
 use std::path::PathBuf;
 
 /// Ask GLM-4.1V / GLM-4.5V about pictures and video, on any GPU.
@@ -76,24 +82,6 @@ impl From<Dtype> for Precision {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum KvCache {
-    F32,
-    F16,
-    /// 8 bits per value, one scale per head and token.
-    Q8,
-}
-
-impl From<KvCache> for KvFormat {
-    fn from(cache: KvCache) -> Self {
-        match cache {
-            KvCache::F32 => KvFormat::F32,
-            KvCache::F16 => KvFormat::F16,
-            KvCache::Q8 => KvFormat::Q8,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
     /// Where to run.
@@ -117,64 +105,6 @@ impl DeviceArgs {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CodeFormat {
-    Q8,
-    Q4,
-}
-
-impl From<CodeFormat> for Format {
-    fn from(format: CodeFormat) -> Self {
-        match format {
-            CodeFormat::Q8 => Format::Q8,
-            CodeFormat::Q4 => Format::Q4,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum VisionStorage {
-    #[default]
-    F16,
-    Q8,
-}
-
-impl From<VisionStorage> for Precision {
-    fn from(storage: VisionStorage) -> Self {
-        match storage {
-            VisionStorage::F16 => Precision::F16,
-            VisionStorage::Q8 => Precision::Q8,
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub struct QuantizeArgs {
-    /// Checkpoint folder as published on the hub.
-    pub input: PathBuf,
-    /// Folder to write; must hold no weights yet.
-    #[arg(required_unless_present = "report")]
-    pub output: Option<PathBuf>,
-    /// Bits of the decoder's weights, experts, embedding and head.
-    #[arg(long, value_enum)]
-    pub format: CodeFormat,
-    /// Storage of the vision tower's and the projector's matrices.
-    #[arg(long, value_enum, default_value_t)]
-    pub vision: VisionStorage,
-    /// Compare with f32: hidden states per layer, next-token distributions and choices.
-    #[arg(long)]
-    pub report: bool,
-    /// Prompts of the report, one per line; without it some short ones.
-    #[arg(long, value_name = "FILE", requires = "report")]
-    pub prompts: Option<PathBuf>,
-    /// Where the report runs.
-    #[arg(long, value_enum, default_value_t)]
-    pub device: Device,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Bytes as a number, or a number with a unit.
 pub fn byte_count(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -189,14 +119,6 @@ pub fn byte_count(text: &str) -> Result<u64, String> {
         .parse()
         .map_err(|_| format!("{text:?} is no number of bytes"))?;
     Ok((count * unit as f64) as u64)
-}
-
-/// Width and height in pixels, as in 1344x896.
-fn picture_size(text: &str) -> Result<[usize; 2], String> {
-    let bad = || format!("{text:?}, expected WIDTHxHEIGHT in pixels");
-    let (w, h) = text.split_once('x').ok_or_else(bad)?;
-    let side = |v: &str| v.parse().ok().filter(|v| (1..=1 << 16).contains(v));
-    Ok([side(w).ok_or_else(bad)?, side(h).ok_or_else(bad)?])
 }
 
 #[derive(Debug, Args)]
@@ -216,9 +138,9 @@ pub struct RunArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub sampling: SamplingArgs,
-    /// Format of the KV cache; that of --dtype unless given.
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub kv_cache: Option<KvCache>,
+    /// Form of the KV cache; f32 with f32 weights, else f16.
+    #[arg(long, value_enum)]
+    pub kv_dtype: Option<CacheDtype>,
     /// Turn thinking off where the checkpoint's template knows how.
     #[arg(long)]
     pub no_think: bool,
@@ -318,78 +240,6 @@ pub struct InspectArgs {
     pub planned: PlanArgs,
 }
 
-/// What `inspect --plan` plans for.
-#[derive(Debug, Args)]
-pub struct PlanArgs {
-    /// Tokens per sequence, prompt and answer together.
-    #[arg(long, value_name = "N", default_value_t = 4096, requires = "plan")]
-    pub ctx: usize,
-    /// Sequences at once.
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "plan")]
-    pub batch: usize,
-    /// Form of the decoder's matrices and experts.
-    #[arg(long, value_enum, default_value_t, requires = "plan")]
-    pub dtype: WeightDtype,
-    /// Form of the KV cache; f32 with f32 weights, else f16.
-    #[arg(long, value_enum, requires = "plan")]
-    pub kv_dtype: Option<CacheDtype>,
-    /// Most tokens of one prefill pass.
-    #[arg(long, value_name = "N", default_value_t = 512, requires = "plan")]
-    pub chunk: usize,
-    /// A picture of this size in pixels is encoded too.
-    #[arg(long, value_name = "WxH", value_parser = picture_size, requires = "plan")]
-    pub image: Option<[usize; 2]>,
-    /// The experts of this many last layers stay in host memory.
-    #[arg(long, value_name = "LAYERS", default_value_t = 0, requires = "plan")]
-    pub experts_on_host: usize,
-    /// Device whose limits and memory count.
-    #[arg(long, value_enum, default_value_t, requires = "plan")]
-    pub device: Device,
-    /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
-    #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "plan")]
-    pub memory: Option<u64>,
-    /// Print one JSON object.
-    #[arg(long, requires = "plan")]
-    pub json: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum WeightDtype {
-    #[default]
-    F32,
-    F16,
-    Q8,
-    Q4,
-}
-
-impl From<WeightDtype> for WeightFormat {
-    fn from(dtype: WeightDtype) -> Self {
-        match dtype {
-            WeightDtype::F32 => WeightFormat::F32,
-            WeightDtype::F16 => WeightFormat::F16,
-            WeightDtype::Q8 => WeightFormat::Q8,
-            WeightDtype::Q4 => WeightFormat::Q4,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CacheDtype {
-    F32,
-    F16,
-    Q8,
-}
-
-impl From<CacheDtype> for CacheFormat {
-    fn from(dtype: CacheDtype) -> Self {
-        match dtype {
-            CacheDtype::F32 => CacheFormat::F32,
-            CacheDtype::F16 => CacheFormat::F16,
-            CacheDtype::Q8 => CacheFormat::Q8,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Checkpoint folder; no tokenizer is needed.
@@ -428,56 +278,6 @@ pub struct BenchArgs {
     /// Do not build pipelines while loading: the first token pays for them.
     #[arg(long)]
     pub no_warm_up: bool,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum RewardCommand {
-    /// Score the rows of a case file.
-    Score(RewardScoreArgs),
-    /// Check that every row of a case file gives an outcome it allows.
-    Test(RewardTestArgs),
-    /// Attack the rules of a domain with right and wrong answers of known truth.
-    Fuzz(RewardFuzzArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct RewardScoreArgs {
-    /// JSON lines, an array, or an object with `cases`.
-    #[arg(long, value_name = "FILE")]
-    pub cases: PathBuf,
-    /// Reward config: data source to domain, parameters and weights.
-    #[arg(long, value_name = "TOML")]
-    pub config: Option<PathBuf>,
-    /// Print one JSON object per row.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct RewardTestArgs {
-    /// Case file whose rows have `expected`.
-    pub file: PathBuf,
-    /// Reward config: data source to domain, parameters and weights.
-    #[arg(long, value_name = "TOML")]
-    pub config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct RewardFuzzArgs {
-    /// The domain.
-    pub domain: String,
-    /// Answers to make.
-    #[arg(long, default_value_t = 2400, value_name = "N")]
-    pub answers: usize,
-    /// Seed of the answers.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

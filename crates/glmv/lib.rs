@@ -9,6 +9,8 @@
 //! # }
 //! ```
 
+pub mod judge;
+
 pub use glmv_engine as engine;
 pub use glmv_kernels as kernels;
 pub use glmv_model as model;

@@ -6,4 +6,5 @@ mod bench;
 mod devices;
 mod plan;
 mod program;
+mod reward;
 mod run;

@@ -100,6 +100,20 @@ fn half_precision_answers_too() {
 }
 
 #[test]
+fn an_eight_bit_cache_answers_too() {
+    let run = |cache: &[&str]| {
+        let args = [&["--greedy", "--max-new-tokens", "3"][..], cache].concat();
+        ask("glm4v-f32", "cpu", &args)
+    };
+    let (full, coded) = (run(&[]), run(&["--kv-dtype", "q8"]));
+    assert_eq!(ids(&full)[0], ids(&coded)[0]);
+    assert_ne!(
+        full["logprobs"], coded["logprobs"],
+        "the option does nothing"
+    );
+}
+
+#[test]
 fn a_seed_repeats_and_another_differs() {
     let draw = |seed: &str| {
         let args = [

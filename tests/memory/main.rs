@@ -1,9 +1,11 @@
 //! Host memory while loading: a counting allocator around the program's own heap.
 
+use burn::tensor::Device;
 use glmv::engine::Precision;
 use glmv::kernels::device::{Choice, list, select};
-use glmv::model::{Checkpoint, Glm4v, write_random};
+use glmv::model::{Checkpoint, Glm4v, Quantisation, quantise_checkpoint, write_random};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -77,4 +79,37 @@ fn loading_holds_at_most_1_3_times_the_largest_tensor() {
         .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         .collect();
     assert_eq!(row[row.len() / 2..], stored);
+    drop(model);
+    quantising_holds_one_tensor(dir.path(), &device, largest);
+}
+
+/// Quantising while loading, writing a quantised folder, and loading that.
+fn quantising_holds_one_tensor(dir: &Path, device: &Device, largest: usize) {
+    let peak_of = |what: &str, limit: usize, run: &dyn Fn()| {
+        let before = LIVE.load(Ordering::SeqCst);
+        PEAK.store(before, Ordering::SeqCst);
+        run();
+        let peak = PEAK.load(Ordering::SeqCst).saturating_sub(before);
+        println!("{what}: peak {peak} bytes, limit {limit}");
+        assert!(peak <= limit, "{what}: {peak} > {limit}");
+    };
+    for precision in [Precision::Q8, Precision::Q4] {
+        let format = precision.format().unwrap();
+        let load = |dir: &Path| drop(Glm4v::load(dir, device, precision, &|_, _| {}).unwrap());
+        // Of a float tensor only a piece is widened at a time: its codes and that piece.
+        let limit = largest / 2;
+        peak_of("quantising while loading", limit, &|| load(dir));
+        let out = tempfile::tempdir().unwrap();
+        let what = Quantisation {
+            weights: format,
+            vision: Precision::F16,
+        };
+        peak_of("writing codes", limit, &|| {
+            quantise_checkpoint(dir, out.path(), what, u64::MAX, &|_, _| {}).unwrap();
+        });
+        let files = Checkpoint::open(out.path()).unwrap();
+        let bytes = |name: &str| files.get(name).map_or(0, |t| t.bytes.len());
+        let codes = files.names().map(bytes).max().unwrap();
+        peak_of("loading codes", codes * 13 / 10, &|| load(out.path()));
+    }
 }

@@ -3,6 +3,7 @@
 mod consistency;
 mod engine;
 mod host;
+mod judge;
 mod quantised;
 mod roundtrip;
 mod rows;

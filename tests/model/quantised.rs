@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use glmv::engine::left_pad;
 use glmv::kernels::device::read;
 use glmv::model::*;
-use glmv::processor::ModelInputs;
+use glmv::processor::{Modality, ModelInputs, VisualPatches};
 use glmv::quant::Format;
 use std::path::Path;
 
@@ -20,14 +20,17 @@ fn load(dir: &Path, device: &Device, precision: Precision) -> Glm4v {
 /// Logits of every position, `[seq, vocab]`.
 fn logits(model: &Glm4v, inputs: &ModelInputs) -> Vec<f32> {
     let (sequences, _) = left_pad(&[inputs], 0, 2).unwrap();
-    let images = inputs.images.as_ref().map(|images| Pixels {
-        values: &images.pixel_values,
-        grids: &images.grid_thw,
-    });
+    fn pixels(patches: &VisualPatches) -> Pixels<'_> {
+        Pixels {
+            values: &patches.pixel_values,
+            grids: &patches.grid_thw,
+        }
+    }
+    let (images, videos) = (inputs.images.as_ref(), inputs.videos.as_ref());
     let batch = Batch {
         sequences: &sequences,
-        images,
-        videos: None,
+        images: images.map(pixels),
+        videos: videos.map(pixels),
     };
     let hidden = model.forward(&batch, None, &mut Probe::off()).unwrap();
     read(model.logits(hidden)).unwrap()
@@ -159,33 +162,87 @@ fn a_quantised_folder_also_loads_as_floats() {
     assert!(error.contains("quantised already"), "{error}");
 }
 
-#[test]
-fn eight_bits_choose_the_same_tokens() {
-    for name in NAMES {
-        let prompts = prompts(name);
-        let device = Device::flex();
-        let original = load(&checkpoint(name), &device, Precision::F32);
-        let vocab = original.config().text.vocab_size;
-        let want: Vec<Vec<usize>> = prompts
-            .iter()
-            .map(|inputs| choices(&logits(&original, inputs), vocab))
-            .collect();
-        let agreement = |precision| {
-            let model = load(&checkpoint(name), &device, precision);
-            let got = prompts
-                .iter()
-                .map(|inputs| choices(&logits(&model, inputs), vocab));
-            let (mut same, mut all) = (0, 0);
-            for (got, want) in got.zip(&want) {
-                same += got.iter().zip(want).filter(|(g, w)| g == w).count();
-                all += want.len();
-            }
-            same as f64 / all as f64
+/// A golden prompt with the tokens that transformers answered, and where its answer begins.
+struct Forced {
+    inputs: ModelInputs,
+    answer: Vec<i64>,
+    start: usize,
+}
+
+/// Every golden case of one prompt with an answer.
+fn forced(name: &str) -> Vec<Forced> {
+    let set = glmv_testkit::GoldenSet::open(&glmv_testkit::golden_dir()).unwrap();
+    let cases = set
+        .of_kind("model")
+        .filter(|case| case.model.as_deref() == Some(name));
+    let read = |case: &glmv_testkit::Case| {
+        let tensors = case.load(&set).unwrap();
+        let ints = |name: &str| tensors.i64(name).unwrap().0;
+        if tensors.shape("input_ids").unwrap()[0] != 1 {
+            return None;
+        }
+        let patches = |values: &str, grids: &str| {
+            tensors.contains(values).then(|| VisualPatches {
+                pixel_values: tensors.f32(values).unwrap().0,
+                row_len: tensors.shape(values).unwrap()[1],
+                grid_thw: ints(grids)
+                    .chunks(3)
+                    .map(|g| [g[0] as u32, g[1] as u32, g[2] as u32])
+                    .collect(),
+            })
         };
-        let (q8, q4) = (agreement(Precision::Q8), agreement(Precision::Q4));
-        println!("{name}: argmax agreement q8 {q8:.3}, q4 {q4:.3}");
-        assert!(q8 >= 0.9, "{name}: {q8}");
-        assert!(q4 > 0.3 && q4 <= 1.0, "{name}: {q4}");
+        let kinds = [Modality::Text, Modality::Image, Modality::Video];
+        let mut inputs = ModelInputs {
+            prompt: String::new(),
+            input_ids: ints("input_ids").iter().map(|id| *id as u32).collect(),
+            modality: ints("mm_token_type_ids")
+                .iter()
+                .map(|k| kinds[*k as usize])
+                .collect(),
+            images: patches("pixel_values", "image_grid_thw"),
+            videos: patches("pixel_values_videos", "video_grid_thw"),
+        };
+        let (answer, start) = (ints("generated"), inputs.input_ids.len() - 1);
+        for token in &answer[..answer.len() - 1] {
+            inputs.input_ids.push(*token as u32);
+            inputs.modality.push(Modality::Text);
+        }
+        Some(Forced {
+            inputs,
+            answer,
+            start,
+        })
+    };
+    cases.filter_map(read).collect()
+}
+
+#[test]
+fn eight_bits_choose_the_golden_tokens() {
+    for name in NAMES {
+        let cases = forced(name);
+        assert_eq!(cases.len(), 4, "text, image, two images, video");
+        for device in devices() {
+            let agreement = |precision| {
+                let model = load(&checkpoint(name), &device, precision);
+                let (mut same, mut all) = (0, 0);
+                for case in &cases {
+                    let rows = choices(
+                        &logits(&model, &case.inputs),
+                        model.config().text.vocab_size,
+                    );
+                    let got = rows[case.start..].iter().zip(&case.answer);
+                    same += got.filter(|(g, w)| **g as i64 == **w).count();
+                    all += case.answer.len();
+                }
+                same as f64 / all as f64
+            };
+            let shares = Precision::ALL.map(agreement);
+            println!("{name}: argmax agreement with transformers, f32 f16 q8 q4: {shares:.3?}");
+            assert_eq!(shares[0], 1.0, "{name}: f32");
+            assert!(shares[2] >= 0.9, "{name}: {shares:?}");
+            // A control: four bits of such narrow rows must show.
+            assert!(shares[3] < 1.0, "{name}: {shares:?}");
+        }
     }
 }
 

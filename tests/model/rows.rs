@@ -95,10 +95,16 @@ fn wide_rows_do_not_depend_on_their_company() {
     std::fs::write(&file, config.to_string()).unwrap();
     write_random(&file, &dir.path().join("model"), 3).unwrap();
     for device in devices() {
-        for precision in [Precision::F32, Precision::F16] {
+        use Precision::{F16, F32, Q4, Q8};
+        for (precision, formats) in [
+            (F32, &[KvFormat::F32, KvFormat::Q8][..]),
+            (F16, &[KvFormat::F16]),
+            (Q8, &[KvFormat::F16]),
+            (Q4, &[KvFormat::Q8]),
+        ] {
             let load = Glm4v::load(&dir.path().join("model"), &device, precision, &|_, _| {});
             let (model, _) = load.unwrap();
-            for format in [KvFormat::F32, KvFormat::Q8] {
+            for format in formats.iter().copied() {
                 let label = format!("{device:?}, {precision:?} weights, {format:?} cache");
                 same_in_any_company(&model, format, &label);
                 let label = format!("{label}, GPU tiles");

@@ -10,7 +10,7 @@ pub struct EngineConfig {
     /// Blocks of the KV pool, taken at once. `None`: the pool grows as it is needed, up to what one
     /// buffer holds.
     pub kv_blocks: Option<usize>,
-    /// Format of the KV cache; `None` is the precision of the weights.
+    /// Format of the KV cache; `None`: f32 beside f32 weights, else f16 where the device has it.
     pub kv_format: Option<KvFormat>,
     /// Most prompt tokens of one pass, and of all prompts in one step; rounded up to whole blocks.
     /// Prompts are cut at multiples of it, whatever else runs.

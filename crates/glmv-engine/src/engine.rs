@@ -8,7 +8,7 @@ use crate::runner::Runner;
 use crate::scheduler::Scheduler;
 use crate::stats::Stats;
 use burn::tensor::Device;
-use glmv_model::{Glm4v, KvPool, LoadOptions, PoolConfig, Progress, kv_format};
+use glmv_model::{Glm4v, KvPool, LoadOptions, PoolConfig, Progress};
 use glmv_processor::{Conversation, ModelInputs, Processor, RenderOptions};
 use glmv_sampling::{GenerationConfig, SamplingOverrides, SamplingParams};
 use std::path::Path;
@@ -190,9 +190,7 @@ fn state(model: &Glm4v, config: &EngineConfig) -> Result<(Scheduler, Runner), Er
     let pool = PoolConfig {
         blocks: config.kv_blocks.unwrap_or(0),
         block_size: config.block_size,
-        format: config
-            .kv_format
-            .unwrap_or_else(|| kv_format(model.precision(), &model.device())),
+        format: config.kv_format.unwrap_or(model.cache_format()),
     };
     let pool = KvPool::new(text, pool, &model.device())?;
     let longest = text.max_position_embeddings.div_ceil(config.block_size);

@@ -71,6 +71,19 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// The whole as a matrix of `glmv-cpu`, a stack's experts one below the other.
+    pub(crate) fn matrix(&self, shape: [usize; 2]) -> glmv_cpu::Matrix<'a> {
+        let matrix = match self {
+            Weights::F32(values) => glmv_cpu::Matrix::f32(values, shape),
+            Weights::F16(values) => glmv_cpu::Matrix::f16(values, shape),
+            Weights::Codes(view) => Ok(glmv_cpu::Matrix::packed(*view)),
+        };
+        match matrix {
+            Ok(matrix) => matrix,
+            Err(error) => panic!("weights on the CPU: {error}"),
+        }
+    }
+
     /// Elements `start..start + len` as f32, whole rows for codes; converts only what is asked for.
     pub(crate) fn block(&self, start: usize, len: usize) -> Cow<'a, [f32]> {
         match self {

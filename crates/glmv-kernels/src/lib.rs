@@ -29,6 +29,7 @@ mod attention_paged;
 mod autodiff;
 mod backend;
 mod backend_few;
+mod backend_flex;
 #[expect(
     clippy::too_many_arguments,
     reason = "the primitives of a store cross one by one"

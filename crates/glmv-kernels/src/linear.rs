@@ -164,25 +164,16 @@ pub(crate) mod cube {
 }
 
 pub(crate) mod native {
-    //! Native products for the CPU device: dot products for few rows, blocked GEMM for many.
-    use crate::flex::{
-        Mat, Weights, dot, f32_rows, floats, matmul, new_f32, weight_rows, words_of,
-    };
-    use crate::invariance::few_rows;
+    //! The CPU device: `glmv-cpu` at the processor's best vector level.
+    use crate::flex::{Weights, f32_rows, floats, new_f32, weight_rows, words_of};
     use burn::backend::TensorMetadata;
     use burn_flex::FlexTensor;
     use glmv_quant::Format;
-    use rayon::prelude::*;
-
-    /// Up to this many rows each weight row is read once and used for all of them.
-    const FEW_ROWS: usize = 16;
-    /// Weight rows converted or multiplied at a time.
-    const BLOCK: usize = 64;
 
     pub(crate) fn linear(x: FlexTensor, w: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
         let w = weight_rows(w);
-        let n = w.shape()[0];
-        affine(x, &Weights::new(&w), bias, n)
+        let [n, k] = w.shape().dims::<2>();
+        affine(x, &Weights::new(&w), bias, [n, k])
     }
 
     pub(crate) fn linear_codes(
@@ -195,76 +186,25 @@ pub(crate) mod native {
         let (codes, scales) = (codes.to_contiguous(), scales.to_contiguous());
         let (n, inner) = (codes.shape()[0], x.shape()[x.shape().num_dims() - 1]);
         let w = Weights::codes(words_of(&codes), words_of(&scales), format, inner);
-        affine(x, &w, bias, n)
+        affine(x, &w, bias, [n, inner])
     }
 
-    fn affine(x: FlexTensor, w: &Weights<'_>, bias: Option<FlexTensor>, n: usize) -> FlexTensor {
+    fn affine(
+        x: FlexTensor,
+        w: &Weights<'_>,
+        bias: Option<FlexTensor>,
+        [n, k]: [usize; 2],
+    ) -> FlexTensor {
         let (x, bias) = (f32_rows(x), bias.map(f32_rows));
-        let k = x.shape()[x.shape().num_dims() - 1];
         let mut shape = x.shape();
         let last = shape.num_dims() - 1;
         shape[last] = n;
         let m = shape.num_elements() / n;
         let mut out = vec![0f32; m * n];
-        product(floats(&x), w, &mut out, [m, n, k]);
-        if let Some(bias) = &bias {
-            for row in out.chunks_mut(n) {
-                for (o, b) in row.iter_mut().zip(floats(bias)) {
-                    *o += b;
-                }
-            }
+        let bias = bias.as_ref().map(floats);
+        if let Err(error) = glmv_cpu::linear(floats(&x), m, w.matrix([n, k]), bias, &mut out) {
+            panic!("linear on the CPU: {error}");
         }
         new_f32(out, shape)
-    }
-
-    /// `out[m, n] = x[m, k] · w[n, k]ᵀ`.
-    fn product(x: &[f32], w: &Weights<'_>, out: &mut [f32], [m, n, k]: [usize; 3]) {
-        let few = few_rows(FEW_ROWS);
-        if m > few
-            && let Weights::F32(w) = w
-        {
-            matmul(
-                out,
-                Mat::rows(x, k),
-                Mat::rows(w, k).t(),
-                [m, n, k],
-                false,
-                true,
-            );
-            return;
-        }
-        // Columns of the output in blocks: each task converts its weight rows once.
-        let blocks: Vec<(usize, Vec<f32>)> = (0..n.div_ceil(BLOCK))
-            .into_par_iter()
-            .map(|block| {
-                let start = block * BLOCK;
-                let cols = BLOCK.min(n - start);
-                let rows = w.block(start * k, cols * k);
-                let mut y = vec![0f32; m * cols];
-                if m <= few {
-                    for (j, row) in rows.chunks_exact(k).enumerate() {
-                        for i in 0..m {
-                            y[i * cols + j] = dot(&x[i * k..][..k], row);
-                        }
-                    }
-                } else {
-                    matmul(
-                        &mut y,
-                        Mat::rows(x, k),
-                        Mat::rows(&rows, k).t(),
-                        [m, cols, k],
-                        false,
-                        false,
-                    );
-                }
-                (start, y)
-            })
-            .collect();
-        for (start, y) in blocks {
-            let cols = y.len() / m;
-            for i in 0..m {
-                out[i * n + start..][..cols].copy_from_slice(&y[i * cols..][..cols]);
-            }
-        }
     }
 }

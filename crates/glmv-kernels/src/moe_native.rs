@@ -195,46 +195,20 @@ fn dispatch(
     base: usize,
 ) -> FlexTensor {
     let (x, weights) = (f32_rows(x), f32_rows(weights));
-    let [_, hidden] = x.shape().dims::<2>();
-    let problem = Problem {
-        x: floats(&x),
+    let [tokens, hidden] = x.shape().dims::<2>();
+    let gate_up = gate_up.matrix([shard * 2 * width, hidden]);
+    let down = down.matrix([shard * hidden, width]);
+    let routing = glmv_cpu::Routing {
+        ids: &ints(&ids),
         weights: floats(&weights),
-        gate_up,
-        down,
-        hidden,
-        width,
         top_k: ids.shape()[1],
-        few: few_rows(FEW_ROWS),
+        base,
     };
-    let slots = slots_by_expert(&ints(&ids), base, shard);
-    let results: Vec<(usize, Vec<f32>)> = (0..shard)
-        .into_par_iter()
-        .filter(|e| !slots[*e].is_empty())
-        .map(|e| {
-            let rows = problem.gather(&slots[e], problem.x);
-            let (_, act) = problem.activations(e, &rows);
-            (
-                e,
-                product(
-                    &act,
-                    &problem.down_of(e),
-                    [slots[e].len(), hidden, width],
-                    problem.few,
-                ),
-            )
-        })
-        .collect();
-    // Weighted sum per token in expert order: the same for every thread count.
-    let mut out = vec![0f32; problem.x.len()];
-    for (e, y) in results {
-        for (slot, row) in slots[e].iter().zip(y.chunks(hidden)) {
-            let weight = problem.weights[*slot];
-            let target = &mut out[slot / problem.top_k * hidden..][..hidden];
-            target
-                .iter_mut()
-                .zip(row)
-                .for_each(|(o, v)| *o += weight * v);
-        }
+    let mut out = vec![0f32; tokens * hidden];
+    let run = glmv_cpu::Experts::new(shard, gate_up, down)
+        .and_then(|stacks| glmv_cpu::experts(floats(&x), tokens, &routing, &stacks, &mut out));
+    if let Err(error) = run {
+        panic!("experts on the CPU: {error}");
     }
     new_f32(out, x.shape())
 }

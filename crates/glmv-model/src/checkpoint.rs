@@ -1,7 +1,8 @@
 //! A checkpoint folder as published: `model.safetensors` or the shards of
 //! `model.safetensors.index.json`, memory-mapped, with every tensor findable by name.
 
-use crate::quantise::{self, StoredCodes};
+use crate::codes::StoredCodes;
+use crate::quantise;
 use crate::random::Synthetic;
 use crate::{Config, Error, Precision};
 use glmv_quant::Format;

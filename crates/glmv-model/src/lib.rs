@@ -5,6 +5,7 @@
 
 mod cast;
 mod checkpoint;
+mod codes;
 pub mod config;
 mod decoder;
 mod error;
@@ -31,7 +32,7 @@ mod writer;
 
 pub use checkpoint::{Checkpoint, Stored};
 pub use config::Config;
-pub use decoder::{BlockId, Decoder, KvCache, KvPool, PoolConfig, kv_format};
+pub use decoder::{BlockId, Decoder, KvCache, KvPool, PoolConfig};
 pub use error::Error;
 pub use inputs::{Batch, Features, Pixels, Sequences};
 pub use linear::Linear;

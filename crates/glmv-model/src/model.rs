@@ -1,7 +1,7 @@
 //! The whole model. Read [`Glm4v::forward`] first: pixels → vision → projector → splice → decoder.
 
 use crate::config::{Config, Family};
-use crate::decoder::{Context, Paging};
+use crate::decoder::{Context, Paging, cache_format};
 use crate::inputs::{Batch, Features, Pixels, Sequences, sources};
 use crate::paging::{Pages, Rows, ranges};
 use crate::projector::Projector;
@@ -12,7 +12,7 @@ use crate::{
 };
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
-use glmv_kernels::{FEW_ROWS, Pairing, RopeTable, embed, splice};
+use glmv_kernels::{FEW_ROWS, KvFormat, Pairing, RopeTable, embed, splice};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -110,6 +110,12 @@ impl Glm4v {
     /// The device the weights are on.
     pub fn device(&self) -> Device {
         self.language_model.norm.val().device()
+    }
+
+    /// Format of its KV caches, unless another is asked for: f32 beside f32 weights, else f16 where
+    /// the device has it.
+    pub fn cache_format(&self) -> KvFormat {
+        cache_format(&self.device(), self.precision)
     }
 
     /// An empty cache of one batch with room for `capacity` tokens per row.

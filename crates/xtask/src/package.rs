@@ -1,4 +1,4 @@
-//! `cargo xtask package`: the shader and kernel crates can be published, and used without us.
+//! `cargo xtask package`: the kernel crate and what it stands on can be published, and used without us.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-/// Packages both crates, then checks a crate outside of the workspace that depends on
+/// Packages them, then checks a crate outside of the workspace that depends on
 /// `glmv-kernels` alone.
 ///
 /// The foreign check compiles the crates, so `cargo package` need not do it a second time
@@ -22,6 +22,8 @@ pub fn run(root: &Path) -> Result<()> {
         "--allow-dirty",
         "-p",
         "glmv-shaders",
+        "-p",
+        "glmv-quant",
         "-p",
         "glmv-kernels",
     ];

@@ -107,11 +107,11 @@ fn linear_folds_long_grids() {
     finish(Op::Linear);
 }
 
-/// Runs on wgpu, with a GPU's shapes too.
+/// Runs on every device, with a GPU's shapes too where that differs.
 fn everywhere(run: impl Fn(&mut Source, &str)) {
     for (label, device) in devices() {
+        run(&mut Source::new(&device, View::Rows), label);
         if label == "wgpu" {
-            run(&mut Source::new(&device, View::Rows), label);
             on_gpu_tiling(|| run(&mut Source::new(&device, View::Rows), "wgpu, GPU tiles"));
         }
     }

@@ -11,14 +11,6 @@ use glmv_kernels::KvFormat;
 /// Tokens per block of a [`KvCache`].
 const BLOCK: usize = 16;
 
-/// How a model in `precision` keeps its cache on `device` unless something else is asked for.
-pub fn kv_format(precision: Precision, device: &Device) -> KvFormat {
-    match float_on(device, precision) {
-        Precision::F32 => KvFormat::F32,
-        Precision::F16 | Precision::Q8 | Precision::Q4 => KvFormat::F16,
-    }
-}
-
 /// KV cache of one batch; allocated at the first pass and grown by doubling.
 #[derive(Debug)]
 pub struct KvCache {
@@ -29,6 +21,14 @@ pub struct KvCache {
     len: usize,
     /// Tokens per row to make room for.
     capacity: usize,
+}
+
+/// Format of a cache beside weights of `precision`, unless another is asked for.
+pub(crate) fn cache_format(device: &Device, precision: Precision) -> KvFormat {
+    match float_on(device, precision) {
+        Precision::F32 => KvFormat::F32,
+        Precision::F16 | Precision::Q8 | Precision::Q4 => KvFormat::F16,
+    }
 }
 
 impl KvCache {
@@ -42,11 +42,10 @@ impl KvCache {
         precision: Precision,
         device: &Device,
     ) -> Result<Self, Error> {
-        let format = kv_format(precision, device);
         let pool = PoolConfig {
             blocks: 0,
             block_size: BLOCK,
-            format,
+            format: cache_format(device, precision),
         };
         Ok(KvCache {
             pool: KvPool::new(config, pool, device)?,

@@ -7,7 +7,8 @@ mod kv_pool;
 mod moe;
 
 pub use attention::Attention;
-pub use kv_cache::{KvCache, kv_format};
+pub use kv_cache::KvCache;
+pub(crate) use kv_cache::cache_format;
 pub use kv_pool::{BlockId, KvPool, PoolConfig};
 pub use moe::Moe;
 

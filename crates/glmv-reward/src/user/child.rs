@@ -124,6 +124,11 @@ impl Child {
             Ok(None) => "it closed its stdout but runs on".to_owned(),
             Err(error) => error.to_string(),
         };
+        // The thread that reads stderr lets go of the lines at its end; what the child started may
+        // hold the pipe open for longer.
+        while Arc::strong_count(&self.stderr) > 1 && start.elapsed() < EXIT_WAIT {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let last: Vec<_> = lock(&self.stderr).iter().cloned().collect();
         UserError::Exit {
             command: self.command.clone(),

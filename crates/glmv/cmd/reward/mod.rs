@@ -1,8 +1,9 @@
-//! `glmv reward`: case files and domains in, scores and reports out.
+//! `glmv reward`: case files, domains and training logs in, scores, reports and alarms out.
 
 mod fuzz;
 mod score;
 mod test;
+mod watch;
 
 use crate::args::RewardCommand;
 use glmv_reward::RewardSystem;
@@ -15,6 +16,7 @@ pub fn run(command: &RewardCommand) -> anyhow::Result<ExitCode> {
         RewardCommand::Score(args) => score::run(args),
         RewardCommand::Test(args) => test::run(args),
         RewardCommand::Fuzz(args) => fuzz::run(args),
+        RewardCommand::Watch(args) => watch::run(args),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let (quiet, vision) = (args.json, !args.image.is_empty() || !args.video.is_empty());
     let mut session = session::load(model, &args.device, vision, quiet)?;
     session.engine.configure(EngineConfig {
-        kv_format: args.kv_cache.map(Into::into),
+        kv_format: args.kv_dtype.map(Into::into),
         ..EngineConfig::default()
     })?;
     match &args.prompt {
