@@ -240,7 +240,6 @@ pub fn select(choice: Choice) -> Result<Selected, Error> {
     if choice == Choice::Cpu {
         return Ok(cpu_device(None));
     }
-    OCTETS.get_or_init(|| octets(&adapters()));
     match best(choice) {
         Some(adapter) => open(adapter),
         None if choice == Choice::Gpu => Err(Error::NoAdapter),
@@ -395,22 +394,4 @@ pub fn read_int<const D: usize>(tensor: Tensor<D, Int>) -> Result<Vec<i64>, Erro
         note_read(data.bytes().len());
     }
     Ok(data.iter::<i64>().collect())
-}
-
-static OCTETS: OnceLock<bool> = OnceLock::new();
-
-/// Whether the software adapter runs shaders in subgroups of exactly eight lanes.
-fn octets(found: &[Adapter]) -> bool {
-    let software = found.iter().find(|a| a.info.software);
-    software.is_some_and(|a| a.info.subgroup_lanes == Some([8, 8]))
-}
-
-/// True if `device` is a software adapter whose subgroups have eight lanes, always.
-pub(crate) fn has_octets(device: &CubeDevice) -> bool {
-    is_cpu_adapter(device) && *OCTETS.get_or_init(|| octets(&adapters()))
-}
-
-/// True if `device` is a software adapter.
-pub(crate) fn is_cpu_adapter(device: &CubeDevice) -> bool {
-    matches!(device, CubeDevice::Wgpu(wgpu) if matches!(wgpu.kind, cubecl::device::WgpuDeviceKind::Cpu))
 }

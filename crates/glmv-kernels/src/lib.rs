@@ -35,6 +35,7 @@ mod backend_flex;
     reason = "the primitives of a store cross one by one"
 )]
 mod backend_kv;
+mod class;
 mod cooperative;
 mod counts;
 pub mod device;

@@ -1,9 +1,8 @@
 //! Gradients of a linear layer's input and weight: WGSL tiles where the adapter has subgroups of eight
 //! lanes, else Burn's own products. Called by the backward pass in `autodiff.rs`.
 
-use crate::launch::{
-    RowTile, empty, f32_rows, fold, lanes_of_eight, launch, weight_rows, wgsl_type,
-};
+use crate::launch::{empty, f32_rows, fold, lanes_of_eight, launch, weight_rows, wgsl_type};
+use crate::tile::RowTile;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};

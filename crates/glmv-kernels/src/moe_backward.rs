@@ -2,10 +2,8 @@
 //! grouped by expert, and sums run in slot order, so that gradients repeat bit by bit.
 
 use super::{Plan, Problem};
-use crate::launch::{
-    RowTile, empty, f32_rows, fold, lanes_of_eight, launch, vec_params, wgsl_type,
-};
-use crate::tile::Form;
+use crate::launch::{empty, f32_rows, fold, lanes_of_eight, launch, vec_params, wgsl_type};
+use crate::tile::{Form, RowTile};
 use crate::words::Words;
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;

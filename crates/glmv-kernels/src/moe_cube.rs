@@ -2,14 +2,13 @@
 //! sorted by expert first (plan, tiles) and multiplied in tiles of rows that share an expert.
 
 use crate::launch::{
-    Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params,
-    weight_rows, wgsl_int, wgsl_type,
+    Params, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params, weight_rows,
+    wgsl_int, wgsl_type,
 };
-use crate::moe::RouterConfig;
 use crate::tile::{self, Form, Tiles};
 use crate::words::{self, Slots, Words};
 use burn::backend::TensorMetadata;
-use burn::tensor::{DType, Shape};
+use burn::tensor::DType;
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::CubeCount;
 use glmv_quant::Format;
@@ -20,39 +19,12 @@ const FEW_SLOTS: usize = 64;
 /// Up to this many slots the row kernels take them one by one.
 const ONE_BY_ONE: usize = 8;
 
+#[path = "moe_router_cube.rs"]
+mod router;
+pub(crate) use router::moe_router;
 #[path = "moe_backward.rs"]
 mod backward;
 pub(crate) use backward::moe_experts_backward;
-
-pub(crate) fn moe_router(
-    logits: CubeTensor,
-    bias: CubeTensor,
-    config: RouterConfig,
-) -> (CubeTensor, CubeTensor) {
-    let (logits, bias) = (f32_rows(logits), f32_rows(bias));
-    let [tokens, experts] = logits.shape().dims::<2>();
-    let shape = Shape::new([tokens, config.top_k + config.shared]);
-    let ids = empty(&logits, shape.clone(), DType::I32);
-    let weights = empty(&logits, shape, DType::F32);
-    let info = [
-        tokens as u32,
-        experts as u32,
-        config.top_k as u32,
-        config.n_group as u32,
-        config.topk_group as u32,
-        u32::from(config.normalise),
-        bits(config.scale),
-        config.shared as u32,
-    ];
-    launch(
-        "moe_router",
-        vec![("WG", "32u".to_string())],
-        fold(tokens),
-        &[&logits, &bias, &ids, &weights],
-        &info,
-    );
-    (ids, weights)
-}
 
 /// Everything the expert launches share.
 struct Problem {

@@ -3,8 +3,8 @@
 //! `moe_experts`; which adapter gets which form is decided here.
 
 use crate::launch::{
-    Params, RowTile, cooperative_lanes, empty, f32_rows, fold, lanes_of_eight, launch,
-    on_cpu_adapter, wgsl_int,
+    Params, cooperative_lanes, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter,
+    wgsl_int,
 };
 use crate::words::{Kind, Words};
 use burn::backend::TensorMetadata;
@@ -20,6 +20,43 @@ const FEW_ROWS_GPU: usize = 64;
 const COLUMNS: usize = 64;
 /// Rows per expert from which tiles pay.
 const LEAST_SHARE: usize = 8;
+
+/// Rows of x that one subgroup of a `*_sub` product takes: `GROUPS` times `HELD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowTile {
+    groups: usize,
+    held: usize,
+}
+
+impl RowTile {
+    /// The tile with the least work for `rows` rows, repeated rows included; at most `most` rows.
+    pub(crate) fn of(rows: usize, most: usize) -> Self {
+        if rows <= 8 {
+            let held = rows.max(1).next_power_of_two();
+            return RowTile { groups: 1, held };
+        }
+        // Relative speed per row of each height, measured on lavapipe (GFLOP/s of linear_sub).
+        let cost =
+            |groups: usize, speed: usize| rows.div_ceil(8 * groups) * 8 * groups * 1000 / speed;
+        let tiles = [(4, 46), (2, 39), (1, 30)];
+        let fitting = tiles.into_iter().filter(|(groups, _)| 8 * groups <= most);
+        let best = fitting.min_by_key(|(groups, speed)| cost(*groups, *speed));
+        let groups = best.map_or(1, |(groups, _)| groups);
+        RowTile { groups, held: 8 }
+    }
+
+    pub(crate) fn rows(self) -> usize {
+        self.groups * self.held
+    }
+
+    pub(crate) fn params(self) -> [(&'static str, String); 3] {
+        [
+            ("GROUPS", format!("{}u", self.groups)),
+            ("HELD", format!("{}u", self.held)),
+            ("WG", "8u".to_string()),
+        ]
+    }
+}
 
 /// How the tiled kernels read the weights.
 struct Reading {
