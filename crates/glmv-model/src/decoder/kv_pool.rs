@@ -102,6 +102,9 @@ impl KvPool {
     /// # Errors
     /// [`Error::KvPool`] with the figures where one buffer cannot hold them.
     pub fn grow(&mut self, more: usize) -> Result<(), Error> {
+        if more == 0 {
+            return Ok(());
+        }
         let (blocks, most) = (self.blocks + more, self.most_blocks());
         if blocks > most {
             let size = self.block_size;
