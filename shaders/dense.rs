@@ -70,6 +70,14 @@ macro_rules! tile_sets {
 }
 pub(crate) use tile_sets;
 
+/// The given sets.
+macro_rules! plain_sets {
+    ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
+        &[$(&[$($extra),*]),+]
+    };
+}
+pub(crate) use plain_sets;
+
 /// Each storage of the weights of a tiled product.
 macro_rules! kind_sets {
     ($([$($extra:expr),* $(,)?]),+ $(,)?) => {
@@ -243,6 +251,14 @@ pub(crate) const SHADERS: &[Shader] = &[
         ],
     },
     Shader {
+        name: "linear_coop",
+        source: include_str!("linear_coop.wgsl"),
+        sets: kind_sets![
+            [("HAS_BIAS", "true"), ("WG", "128u")],
+            [("HAS_BIAS", "false"), ("WG", "256u")],
+        ],
+    },
+    Shader {
         name: "linear_tile_sub",
         source: include_str!("linear_tile_sub.wgsl"),
         sets: tile_sets![kind_sets, [("HAS_BIAS", "true")], [("HAS_BIAS", "false")],],
@@ -261,6 +277,20 @@ pub(crate) const SHADERS: &[Shader] = &[
         name: "matmul_tn",
         source: include_str!("matmul_tn.wgsl"),
         sets: lhs_sets![[VEC4], [VEC1]],
+    },
+    Shader {
+        name: "matmul_nn_sub",
+        source: include_str!("matmul_nn_sub.wgsl"),
+        sets: tile_sets![
+            plain_sets,
+            [("Weight", "vec4<f32>")],
+            [("Weight", "vec4<f16>")],
+        ],
+    },
+    Shader {
+        name: "matmul_tn_sub",
+        source: include_str!("matmul_tn_sub.wgsl"),
+        sets: &[&[]],
     },
     Shader {
         name: "attention",

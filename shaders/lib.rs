@@ -25,7 +25,8 @@
 //! Common to all kernels: entry point `main`; bindings `@group(0)`, tensors first and `read_write`
 //! (tensors share buffers), then `info: array<u32>` of sizes and scalars, floats as their bits; at
 //! most eleven bindings and 16 KiB of workgroup memory; no atomics; no subgroup operations except in the
-//! files named `*_sub`, which are for adapters whose subgroups have exactly eight lanes (CPU devices)
+//! files named `*_coop`, for cooperative matrices, and in those
+//! named `*_sub`, which are for adapters whose subgroups have exactly eight lanes (CPU devices)
 //! and beside which the same work stands in portable WGSL; activations are f32, weights f32, f16 or
 //! codes of 8 or 4 bits, sums f32; workgroups are counted
 //! `workgroup_id.x + workgroup_id.y * num_workgroups.x`, so that a launch may fold a long grid.

@@ -11,7 +11,7 @@
 //! KL > 1 makes adjacent lanes read adjacent weights.
 
 use crate::Shader;
-use crate::dense::{kind_sets, tile_sets};
+use crate::dense::{kind_sets, plain_sets, tile_sets};
 
 /// Prepends the declarations of each activation/weight storage to the given ones.
 macro_rules! weight_sets {
@@ -227,6 +227,25 @@ pub const SHADERS: &[Shader] = &[
                 ("SCALED", "true"),
                 ("WG", "64u"),
             ],
+        ],
+    },
+    Shader {
+        name: "moe_nn_sub",
+        source: include_str!("moe_nn_sub.wgsl"),
+        sets: tile_sets![
+            plain_sets,
+            [INT, ("Weight", "vec4<f32>"), ("SCALED", "true")],
+            [INT, ("Weight", "vec4<f32>"), ("SCALED", "false")],
+            [INT, ("Weight", "vec4<f16>"), ("SCALED", "false")],
+        ],
+    },
+    Shader {
+        name: "moe_tn_sub",
+        source: include_str!("moe_tn_sub.wgsl"),
+        sets: &[
+            &[INT, ("SCALED", "true")],
+            &[INT, ("SCALED", "false")],
+            &[UINT, ("SCALED", "false")],
         ],
     },
     Shader {

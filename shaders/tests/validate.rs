@@ -23,6 +23,29 @@ fn check(text: &str) -> Result<(), String> {
     write(&module, &info)
 }
 
+/// As [`check`] for a `*_coop` file: with cooperative matrices, which only Vulkan gets.
+fn check_cooperative(text: &str) -> Result<(), String> {
+    let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
+    let info = Validator::new(
+        ValidationFlags::all(),
+        Capabilities::SHADER_FLOAT16
+            | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+            | Capabilities::SUBGROUP
+            | Capabilities::COOPERATIVE_MATRIX,
+    )
+    .validate(&module)
+    .map_err(|e| e.emit_to_string(text))?;
+    check_rules(&module, &info)?;
+    write_spirv(&module, &info)
+}
+
+fn check_named(name: &str, text: &str) -> Result<(), String> {
+    match name.ends_with("_coop") {
+        true => check_cooperative(text),
+        false => check(text),
+    }
+}
+
 fn check_rules(module: &Module, info: &ModuleInfo) -> Result<(), String> {
     let [entry] = &module.entry_points[..] else {
         return Err(format!("{} entry points", module.entry_points.len()));
@@ -71,13 +94,18 @@ fn check_rules(module: &Module, info: &ModuleInfo) -> Result<(), String> {
     Ok(())
 }
 
-fn write(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+fn write_spirv(module: &Module, info: &ModuleInfo) -> Result<(), String> {
     let spirv = spv::PipelineOptions {
         shader_stage: ShaderStage::Compute,
         entry_point: "main".to_string(),
     };
     spv::write_vec(module, info, &spv::Options::default(), Some(&spirv))
         .map_err(|e| format!("SPIR-V: {e}"))?;
+    Ok(())
+}
+
+fn write(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    write_spirv(module, info)?;
     let metal = msl::Options {
         lang_version: (2, 4),
         ..Default::default()
@@ -100,7 +128,7 @@ fn check_set(shader: &Shader, params: Params) {
     let text = shader
         .specialise(params)
         .unwrap_or_else(|e| panic!("{params:?}: {e}"));
-    if let Err(e) = check(&text) {
+    if let Err(e) = check_named(shader.name, &text) {
         panic!("{} with {params:?}: {e}", shader.name);
     }
 }
@@ -114,7 +142,8 @@ fn every_shader_with_every_parameter_set() {
             shader.name
         );
         check_set(shader, &[]);
-        check(shader.source).unwrap_or_else(|e| panic!("{} as it stands: {e}", shader.name));
+        check_named(shader.name, shader.source)
+            .unwrap_or_else(|e| panic!("{} as it stands: {e}", shader.name));
         for params in shader.sets {
             check_set(shader, params);
         }
@@ -162,7 +191,10 @@ fn every_file_is_registered_documented_and_portable() {
         }
         // Subgroups only where the name says so, and never without a portable sibling.
         let sub = shader.name.strip_suffix("_sub");
-        assert_eq!(code.contains("subgroup"), sub.is_some(), "{}", shader.name);
+        let coop = shader.name.ends_with("_coop");
+        let named = sub.is_some() || coop;
+        assert_eq!(code.contains("subgroup"), named, "{}", shader.name);
+        assert_eq!(code.contains("coop"), coop, "{}", shader.name);
         assert!(sub.is_none_or(|name| all().any(|s| s.name == name)));
     }
 }
@@ -179,6 +211,8 @@ const WG: u32 = 64u; // param
 #[test]
 fn broken_shaders_are_rejected() {
     check(GOOD).expect("the unbroken text passes");
+    let coop = by_name("linear_coop").source;
+    assert!(check(coop).is_err(), "matrices outside of a *_coop file");
     let cases = [
         ("x[i] = Vec(2.0)", "x[i] = true"),
         ("x[i] = Vec(2.0)", "_ = x[0]; x[i] = y"),

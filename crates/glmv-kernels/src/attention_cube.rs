@@ -2,9 +2,10 @@
 //! few rows are split over workgroups on a GPU and merged.
 
 use crate::launch::{
-    Params, RowTile, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter,
-    weight_rows, wgsl_int, wgsl_type,
+    Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, weight_rows,
+    wgsl_int, wgsl_type,
 };
+use crate::tile::RowTile;
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};

@@ -1,4 +1,4 @@
-//! Backward passes. RoPE and expert dispatch have theirs; the other ops are differentiated through
+//! Backward passes. RoPE, linear layers and expert dispatch have theirs; the other ops are differentiated through
 //! their twins, and `route` never sends a tracked tensor here for them.
 
 use crate::backend::{ExpertGrads, KernelOps};
@@ -11,6 +11,7 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Shape};
 use glmv_quant::Format;
 
 #[derive(Debug)]
@@ -28,6 +29,49 @@ impl<B: KernelOps> Backward<B, 1> for RopeBackward {
             let dx = B::rope(grad, table, pos, axis, interleaved, !inverse);
             grads.register::<B>(node.id, dx);
         }
+    }
+}
+
+#[derive(Debug)]
+struct LinearBackward;
+
+/// Parents are x, the weight and, if there is one, the bias.
+impl<B: KernelOps, const N: usize> Backward<B, N> for LinearBackward {
+    /// x, the weight and the type of the bias.
+    type State = (FloatTensor<B>, FloatTensor<B>, DType);
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (x, weight, bias) = ops.state;
+        let n = weight.shape()[0];
+        for (i, parent) in ops.parents.into_iter().enumerate() {
+            let Some(node) = parent else { continue };
+            let (value, dtype) = match i {
+                0 => {
+                    let dx = B::linear_grad_input(grad.clone(), weight.clone());
+                    (dx, x.dtype())
+                }
+                1 => (
+                    B::linear_grad_weight(grad.clone(), x.clone()),
+                    weight.dtype(),
+                ),
+                _ => {
+                    let rows = grad.shape().num_elements() / n;
+                    let rows = B::float_reshape(grad.clone(), Shape::new([rows, n]));
+                    let sums = B::float_sum_dim(rows, 0);
+                    (B::float_reshape(sums, Shape::new([n])), bias)
+                }
+            };
+            grads.register::<B>(node.id, of_type::<B>(value, dtype));
+        }
+    }
+}
+
+/// A gradient has its tensor's type, so that it adds to others of that tensor.
+fn of_type<B: KernelOps>(value: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
+    match value.dtype() == dtype {
+        true => value,
+        false => B::float_cast(value, dtype.into()),
     }
 }
 
@@ -52,13 +96,7 @@ impl<B: KernelOps> Backward<B, 4> for ExpertsBackward {
         let values = [dx, dw, dgu, dd].into_iter().zip(dtypes);
         for (parent, (value, dtype)) in ops.parents.into_iter().zip(values) {
             if let Some(node) = parent {
-                // A gradient has its tensor's type, so that it adds to others of that tensor.
-                let value = if value.dtype() == dtype {
-                    value
-                } else {
-                    B::float_cast(value, dtype.into())
-                };
-                grads.register::<B>(node.id, value);
+                grads.register::<B>(node.id, of_type::<B>(value, dtype));
             }
         }
     }
@@ -176,15 +214,49 @@ impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
     fn splice(_: FloatTensor<Self>, _: FloatTensor<Self>, _: IntTensor<Self>) -> FloatTensor<Self> {
         no_backward("splice")
     }
-    fn linear(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        no_backward("linear")
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node()];
+        let (x, weight) = (x.into_primitive(), weight.into_primitive());
+        match LinearBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let state = (x.clone(), weight.clone(), DType::F32);
+                prep.finish(state, <B as KernelOps>::linear(x, weight))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(<B as KernelOps>::linear(x, weight)),
+        }
     }
     fn linear_bias(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        no_backward("linear")
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let (x, weight, bias) = (
+            x.into_primitive(),
+            weight.into_primitive(),
+            bias.into_primitive(),
+        );
+        match LinearBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let state = (x.clone(), weight.clone(), bias.dtype());
+                prep.finish(state, B::linear_bias(x, weight, bias))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::linear_bias(x, weight, bias)),
+        }
+    }
+    fn linear_grad_input(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        no_backward("linear_grad_input")
+    }
+    fn linear_grad_weight(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        no_backward("linear_grad_weight")
     }
     fn linear_codes(
         _: FloatTensor<Self>,

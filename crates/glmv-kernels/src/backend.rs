@@ -7,7 +7,9 @@
     reason = "one primitive per buffer; an expectation does not survive the macro"
 )]
 
-use crate::{attention, elementwise, embed, gather, linear, moe, moe_cube, norm, rope};
+use crate::{
+    attention, elementwise, embed, gather, linear, linear_backward, moe, moe_cube, norm, rope,
+};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
 use burn_cubecl::CubeBackend;
@@ -135,6 +137,8 @@ pub(crate) trait KernelOps: Backend {
         pos: IntTensor<Self>,
         axis: IntTensor<Self>,
     ) -> FloatTensor<Self>;
+    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl KernelOps for CubeBackend {
@@ -290,5 +294,11 @@ impl KernelOps for CubeBackend {
         axis: IntTensor<Self>,
     ) -> FloatTensor<Self> {
         rope::cube::angles(table, pos, axis)
+    }
+    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::cube::grad_input(grad, weight)
+    }
+    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::cube::grad_weight(grad, x)
     }
 }

@@ -6,7 +6,7 @@
 )]
 
 use crate::backend::{ExpertGrads, KernelOps};
-use crate::{attention, elementwise, embed, gather, linear, moe, norm, rope};
+use crate::{attention, elementwise, embed, gather, linear, linear_backward, moe, norm, rope};
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use glmv_quant::Format;
@@ -164,5 +164,11 @@ impl KernelOps for Flex {
         axis: IntTensor<Self>,
     ) -> FloatTensor<Self> {
         rope::native::angles(table, pos, axis)
+    }
+    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::grad_input::<Flex>(grad, weight)
+    }
+    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear_backward::grad_weight::<Flex>(grad, x)
     }
 }

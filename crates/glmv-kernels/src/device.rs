@@ -70,6 +70,8 @@ pub struct Info {
     pub memory: Capacity,
     /// Least and greatest number of lanes of a subgroup, if shaders may use subgroup operations.
     pub subgroup_lanes: Option<[u32; 2]>,
+    /// Whether the adapter multiplies 16 x 16 matrices of f16 into sums in f32.
+    pub cooperative_matrices: bool,
 }
 
 /// A device that answers, with its description.
@@ -117,6 +119,13 @@ fn api_of(backend: wgpu::Backend) -> Option<(WgpuBackend, &'static str)> {
         wgpu::Backend::Dx12 => Some((WgpuBackend::Dx12, "dx12")),
         _ => None,
     }
+}
+
+/// The sizes and types that `linear_coop.wgsl` is written for.
+fn is_used(m: &wgpu::CooperativeMatrixProperties) -> bool {
+    [m.m_size, m.n_size, m.k_size] == [16, 16, 16]
+        && m.ab_type == wgpu::CooperativeScalarType::F16
+        && m.cr_type == wgpu::CooperativeScalarType::F32
 }
 
 /// Every adapter of every native API, in the driver's order; empty without any.
@@ -173,6 +182,9 @@ fn adapters() -> Vec<Adapter> {
                     _ => Capacity::of(&adapter),
                 },
                 subgroup_lanes: features.contains(wgpu::Features::SUBGROUP).then_some(lanes),
+                cooperative_matrices: features
+                    .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+                    && adapter.cooperative_matrix_properties().iter().any(is_used),
             };
             found.push(Adapter { info, kind, api });
         }
@@ -208,6 +220,7 @@ fn cpu_device(note: Option<String>) -> Selected {
         buffer_alignment: 1,
         memory: Capacity::host(),
         subgroup_lanes: None,
+        cooperative_matrices: false,
     };
     Selected {
         device: Device::flex(),
@@ -227,7 +240,6 @@ pub fn select(choice: Choice) -> Result<Selected, Error> {
     if choice == Choice::Cpu {
         return Ok(cpu_device(None));
     }
-    OCTETS.get_or_init(|| octets(&adapters()));
     match best(choice) {
         Some(adapter) => open(adapter),
         None if choice == Choice::Gpu => Err(Error::NoAdapter),
@@ -289,7 +301,10 @@ fn open(adapter: Adapter) -> Result<Selected, Error> {
         }
     };
     match compiler(&selected.device) {
-        Some(name) if name == "wgpu<wgsl>" => Ok(selected),
+        Some(name) if name == "wgpu<wgsl>" => {
+            crate::cooperative::decide(&selected);
+            Ok(selected)
+        }
         found => Err(Error::Compiler {
             found: found.unwrap_or_else(|| "nothing".to_string()),
         }),
@@ -379,22 +394,4 @@ pub fn read_int<const D: usize>(tensor: Tensor<D, Int>) -> Result<Vec<i64>, Erro
         note_read(data.bytes().len());
     }
     Ok(data.iter::<i64>().collect())
-}
-
-static OCTETS: OnceLock<bool> = OnceLock::new();
-
-/// Whether the software adapter runs shaders in subgroups of exactly eight lanes.
-fn octets(found: &[Adapter]) -> bool {
-    let software = found.iter().find(|a| a.info.software);
-    software.is_some_and(|a| a.info.subgroup_lanes == Some([8, 8]))
-}
-
-/// True if `device` is a software adapter whose subgroups have eight lanes, always.
-pub(crate) fn has_octets(device: &CubeDevice) -> bool {
-    is_cpu_adapter(device) && *OCTETS.get_or_init(|| octets(&adapters()))
-}
-
-/// True if `device` is a software adapter.
-pub(crate) fn is_cpu_adapter(device: &CubeDevice) -> bool {
-    matches!(device, CubeDevice::Wgpu(wgpu) if matches!(wgpu.kind, cubecl::device::WgpuDeviceKind::Cpu))
 }

@@ -242,6 +242,8 @@ enum Tiling {
     Adapter,
     Gpu,
     Plain,
+    /// With subgroups of so many lanes.
+    Cooperative(u32),
 }
 
 thread_local! {
@@ -269,52 +271,31 @@ pub fn on_plain_tiling<R>(f: impl FnOnce() -> R) -> R {
     with_tiling(Tiling::Plain, f)
 }
 
+/// Runs `f` with the kernels for cooperative matrices, untested as the adapter may be: how the test at
+/// start-up reaches them. Affects this thread's launches.
+pub(crate) fn on_cooperative_matrices<R>(lanes: u32, f: impl FnOnce() -> R) -> R {
+    with_tiling(Tiling::Cooperative(lanes), f)
+}
+
+/// Lanes of a subgroup, where kernels for cooperative matrices run.
+pub(crate) fn cooperative_lanes(t: &CubeTensor) -> Option<u32> {
+    match TILING.get() {
+        Tiling::Cooperative(lanes) => Some(lanes),
+        Tiling::Adapter if !crate::class::is_cpu_adapter(&t.device) => crate::cooperative::lanes(),
+        Tiling::Adapter | Tiling::Gpu | Tiling::Plain => None,
+    }
+}
+
 /// True for an adapter that runs shaders on the CPU (lavapipe): kernels may pick another shape.
 pub(crate) fn on_cpu_adapter(t: &CubeTensor) -> bool {
-    crate::device::is_cpu_adapter(&t.device) && TILING.get() != Tiling::Gpu
+    crate::class::is_cpu_adapter(&t.device)
+        && matches!(TILING.get(), Tiling::Adapter | Tiling::Plain)
 }
 
 /// True for a CPU adapter whose subgroups have eight lanes, neither more nor fewer: the kernels named
 /// `*_sub` are for those.
 pub(crate) fn lanes_of_eight(t: &CubeTensor) -> bool {
-    TILING.get() == Tiling::Adapter && crate::device::has_octets(&t.device)
-}
-
-/// Rows of x that one subgroup of a `*_sub` product takes: `GROUPS` times `HELD`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RowTile {
-    groups: usize,
-    held: usize,
-}
-
-impl RowTile {
-    /// The tile with the least work for `rows` rows, repeated rows included; at most `most` rows.
-    pub(crate) fn of(rows: usize, most: usize) -> Self {
-        if rows <= 8 {
-            let held = rows.max(1).next_power_of_two();
-            return RowTile { groups: 1, held };
-        }
-        // Relative speed per row of each height, measured on lavapipe (GFLOP/s of linear_sub).
-        let cost =
-            |groups: usize, speed: usize| rows.div_ceil(8 * groups) * 8 * groups * 1000 / speed;
-        let tiles = [(4, 46), (2, 39), (1, 30)];
-        let fitting = tiles.into_iter().filter(|(groups, _)| 8 * groups <= most);
-        let best = fitting.min_by_key(|(groups, speed)| cost(*groups, *speed));
-        let groups = best.map_or(1, |(groups, _)| groups);
-        RowTile { groups, held: 8 }
-    }
-
-    pub(crate) fn rows(self) -> usize {
-        self.groups * self.held
-    }
-
-    pub(crate) fn params(self) -> [(&'static str, String); 3] {
-        [
-            ("GROUPS", format!("{}u", self.groups)),
-            ("HELD", format!("{}u", self.held)),
-            ("WG", "8u".to_string()),
-        ]
-    }
+    TILING.get() == Tiling::Adapter && crate::class::has_octets(&t.device)
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@
 //! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | twin |
 //! | token embedding | [`embed`] | `embed_rows.wgsl` | none |
 //! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
-//! | linear layer | [`linear`] | `linear.wgsl`, `linear_vec.wgsl`, `linear_rows*.wgsl` | twin |
+//! | linear layer | [`linear`] | `linear*.wgsl`, `matmul_*_sub.wgsl` | by hand |
 //! | writes to a paged cache | [`kv_write`], [`kv_copy`] | `kv_*.wgsl` | none |
-//! | attention over key ranges | [`attention`], [`attention_paged`] | `attention.wgsl`, `attention_merge.wgsl` | twin |
+//! | attention over key ranges | [`attention`], [`attention_paged`] | `attention*.wgsl` | twin |
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
 //!
@@ -35,6 +35,8 @@ mod backend_flex;
     reason = "the primitives of a store cross one by one"
 )]
 mod backend_kv;
+mod class;
+mod cooperative;
 mod counts;
 pub mod device;
 mod elementwise;
@@ -46,6 +48,7 @@ mod invariance;
 mod kv;
 mod launch;
 mod linear;
+mod linear_backward;
 mod memory;
 mod moe;
 mod moe_cube;

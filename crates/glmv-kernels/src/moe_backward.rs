@@ -2,7 +2,9 @@
 //! grouped by expert, and sums run in slot order, so that gradients repeat bit by bit.
 
 use super::{Plan, Problem};
-use crate::launch::{empty, f32_rows, fold, launch, vec_params, wgsl_type};
+use crate::launch::{empty, f32_rows, fold, lanes_of_eight, launch, vec_params, wgsl_type};
+use crate::tile::{Form, RowTile};
+use crate::words::Words;
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -21,6 +23,20 @@ impl Problem {
         scaled: bool,
     ) -> CubeTensor {
         let y = self.floats(self.slots(), columns);
+        if let Some(Form::Sub(tile)) = plan.form {
+            let mut params = vec![
+                self.int(),
+                ("Weight", wgsl_type(w.dtype, true)),
+                ("SCALED", scaled.to_string()),
+            ];
+            params.extend(tile.params());
+            let info = [plan.max_tiles, columns / 4, inner / 4, row_div].map(|v| v as u32);
+            let grid = fold(plan.max_tiles * columns.div_ceil(64));
+            let (sorted, offsets, tiles) = (&plan.sorted, &plan.offsets, &plan.tiles);
+            let buffers = [rows, w, sorted, offsets, tiles, &self.weights, &y];
+            launch("moe_nn_sub", params, grid, &buffers, &info);
+            return y;
+        }
         let fours = columns.is_multiple_of(4) && inner.is_multiple_of(4);
         let (mut params, _) = vec_params(if fours { 4 } else { 1 });
         let v = if fours { 4 } else { 1 };
@@ -50,6 +66,18 @@ impl Problem {
         scaled: bool,
     ) -> CubeTensor {
         let dw = empty(&self.x, [self.experts, n, k], DType::F32);
+        if plan.form.is_some() {
+            let params = vec![
+                self.int(),
+                ("SCALED", scaled.to_string()),
+                ("WG", "8u".to_string()),
+            ];
+            let info = [self.experts, n / 4, k / 4, a_div, b_div].map(|v| v as u32);
+            let grid = fold(self.experts * n.div_ceil(32) * k.div_ceil(64));
+            let buffers = [a, b, &plan.sorted, &plan.offsets, &self.weights, &dw];
+            launch("moe_tn_sub", params, grid, &buffers, &info);
+            return dw;
+        }
         let fours = n.is_multiple_of(4) && k.is_multiple_of(4);
         let v = if fours { 4 } else { 1 };
         let (mut params, _) = vec_params(v);
@@ -65,6 +93,24 @@ impl Problem {
         let buffers = [a, b, &plan.sorted, &plan.offsets, &self.weights, &dw];
         launch("moe_tn", params, grid, &buffers, &info);
         dw
+    }
+
+    /// The plan of all products of the pass: for subgroups of eight, where the adapter has them and
+    /// every row is made of whole words, else the plain ones.
+    fn plan_backward(&self) -> Plan {
+        let words = [&self.gate_up, &self.down].map(Words::floats);
+        let [Some(gate_up), Some(_)] = &words else {
+            return self.plan();
+        };
+        if !lanes_of_eight(&self.x) {
+            return self.plan();
+        }
+        let form = Form::experts(&self.x, gate_up, self.slots(), self.experts)
+            .unwrap_or(Form::Sub(RowTile::of(8, 8)));
+        Plan {
+            form: Some(form),
+            ..self.plan_rows(form.rows())
+        }
     }
 
     /// Gradients of the pre-activations, and the activations recomputed.
@@ -120,7 +166,7 @@ pub(crate) fn moe_experts_backward(
     let p = Problem::new(x, ids, weights, gate_up, down, base);
     let dout = f32_rows(grad);
     let (h, w, k) = (p.hidden, p.width, p.top_k);
-    let plan = p.plan();
+    let plan = p.plan_backward();
     let pre = p.grouped(&plan, &p.x, &p.gate_up, [2 * w, h, k]);
     let dact = p.grouped_nn(&plan, &dout, &p.down, [w, h, k], true);
     let (dpre, act) = p.swiglu_grad(&pre, &dact);

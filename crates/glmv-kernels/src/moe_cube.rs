@@ -2,14 +2,13 @@
 //! sorted by expert first (plan, tiles) and multiplied in tiles of rows that share an expert.
 
 use crate::launch::{
-    Params, bits, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params,
-    weight_rows, wgsl_int, wgsl_type,
+    Params, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, vec_params, weight_rows,
+    wgsl_int, wgsl_type,
 };
-use crate::moe::RouterConfig;
 use crate::tile::{self, Form, Tiles};
 use crate::words::{self, Slots, Words};
 use burn::backend::TensorMetadata;
-use burn::tensor::{DType, Shape};
+use burn::tensor::DType;
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::CubeCount;
 use glmv_quant::Format;
@@ -20,39 +19,12 @@ const FEW_SLOTS: usize = 64;
 /// Up to this many slots the row kernels take them one by one.
 const ONE_BY_ONE: usize = 8;
 
+#[path = "moe_router_cube.rs"]
+mod router;
+pub(crate) use router::moe_router;
 #[path = "moe_backward.rs"]
 mod backward;
 pub(crate) use backward::moe_experts_backward;
-
-pub(crate) fn moe_router(
-    logits: CubeTensor,
-    bias: CubeTensor,
-    config: RouterConfig,
-) -> (CubeTensor, CubeTensor) {
-    let (logits, bias) = (f32_rows(logits), f32_rows(bias));
-    let [tokens, experts] = logits.shape().dims::<2>();
-    let shape = Shape::new([tokens, config.top_k + config.shared]);
-    let ids = empty(&logits, shape.clone(), DType::I32);
-    let weights = empty(&logits, shape, DType::F32);
-    let info = [
-        tokens as u32,
-        experts as u32,
-        config.top_k as u32,
-        config.n_group as u32,
-        config.topk_group as u32,
-        u32::from(config.normalise),
-        bits(config.scale),
-        config.shared as u32,
-    ];
-    launch(
-        "moe_router",
-        vec![("WG", "32u".to_string())],
-        fold(tokens),
-        &[&logits, &bias, &ids, &weights],
-        &info,
-    );
-    (ids, weights)
-}
 
 /// Everything the expert launches share.
 struct Problem {
@@ -77,6 +49,20 @@ struct Plan {
     tiles: CubeTensor,
     max_tiles: usize,
     rows: usize,
+    /// The tiles' form, where the products are those of `tile.rs`.
+    form: Option<Form>,
+}
+
+impl Plan {
+    fn tiles(&self, form: Form) -> Tiles<'_> {
+        Tiles {
+            form,
+            sorted: &self.sorted,
+            offsets: &self.offsets,
+            tiles: &self.tiles,
+            max_tiles: self.max_tiles,
+        }
+    }
 }
 
 impl Problem {
@@ -178,13 +164,7 @@ impl Problem {
     /// In tiles of sorted slots.
     fn tiled(&self, form: Form, gate_up: &Words, down: &Words) -> CubeTensor {
         let plan = self.plan_rows(form.rows());
-        let tiles = Tiles {
-            form,
-            sorted: &plan.sorted,
-            offsets: &plan.offsets,
-            tiles: &plan.tiles,
-            max_tiles: plan.max_tiles,
-        };
+        let tiles = plan.tiles(form);
         let act = self.floats(self.slots(), self.width);
         tile::experts(&self.x, gate_up, &tiles, &act, self.top_k, true);
         let y = self.floats(self.slots(), self.hidden);
@@ -263,6 +243,7 @@ impl Problem {
             tiles,
             max_tiles,
             rows,
+            form: None,
         }
     }
 
@@ -301,6 +282,10 @@ impl Problem {
         [columns, inner, row_div]: [usize; 3],
     ) -> CubeTensor {
         let y = self.floats(self.slots(), columns);
+        if let (Some(form), Some(w)) = (plan.form, Words::floats(w)) {
+            tile::experts(rows, &w, &plan.tiles(form), &y, row_div, false);
+            return y;
+        }
         let (mut params, groups) = self.product(w, inner);
         let per_group = self.tile(plan, &mut params, 8);
         let info = [plan.max_tiles, columns, groups, row_div].map(|v| v as u32);

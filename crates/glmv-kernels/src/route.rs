@@ -59,7 +59,7 @@ impl Op {
 
     /// True where a hand-written backward exists, so that training runs the same kernel.
     pub fn has_backward(self) -> bool {
-        matches!(self, Op::Rope | Op::MoeExperts)
+        matches!(self, Op::Rope | Op::Linear | Op::MoeExperts)
     }
 }
 

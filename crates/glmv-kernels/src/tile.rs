@@ -3,7 +3,8 @@
 //! `moe_experts`; which adapter gets which form is decided here.
 
 use crate::launch::{
-    Params, RowTile, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter, wgsl_int,
+    Params, cooperative_lanes, empty, f32_rows, fold, lanes_of_eight, launch, on_cpu_adapter,
+    wgsl_int,
 };
 use crate::words::{Kind, Words};
 use burn::backend::TensorMetadata;
@@ -19,6 +20,43 @@ const FEW_ROWS_GPU: usize = 64;
 const COLUMNS: usize = 64;
 /// Rows per expert from which tiles pay.
 const LEAST_SHARE: usize = 8;
+
+/// Rows of x that one subgroup of a `*_sub` product takes: `GROUPS` times `HELD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowTile {
+    groups: usize,
+    held: usize,
+}
+
+impl RowTile {
+    /// The tile with the least work for `rows` rows, repeated rows included; at most `most` rows.
+    pub(crate) fn of(rows: usize, most: usize) -> Self {
+        if rows <= 8 {
+            let held = rows.max(1).next_power_of_two();
+            return RowTile { groups: 1, held };
+        }
+        // Relative speed per row of each height, measured on lavapipe (GFLOP/s of linear_sub).
+        let cost =
+            |groups: usize, speed: usize| rows.div_ceil(8 * groups) * 8 * groups * 1000 / speed;
+        let tiles = [(4, 46), (2, 39), (1, 30)];
+        let fitting = tiles.into_iter().filter(|(groups, _)| 8 * groups <= most);
+        let best = fitting.min_by_key(|(groups, speed)| cost(*groups, *speed));
+        let groups = best.map_or(1, |(groups, _)| groups);
+        RowTile { groups, held: 8 }
+    }
+
+    pub(crate) fn rows(self) -> usize {
+        self.groups * self.held
+    }
+
+    pub(crate) fn params(self) -> [(&'static str, String); 3] {
+        [
+            ("GROUPS", format!("{}u", self.groups)),
+            ("HELD", format!("{}u", self.held)),
+            ("WG", "8u".to_string()),
+        ]
+    }
+}
 
 /// How the tiled kernels read the weights.
 struct Reading {
@@ -64,6 +102,8 @@ pub(crate) enum Form {
     Sub(RowTile),
     /// A workgroup of 8 x 8 lanes with so many rows each, through shared memory.
     Shared(usize),
+    /// Four subgroups of so many lanes each, on cooperative matrices; linear layers only.
+    Cooperative(u32),
 }
 
 impl Form {
@@ -74,7 +114,13 @@ impl Form {
             let fits = rows > FEW_ROWS && w.words.shape()[0].is_multiple_of(4);
             return fits.then(|| Form::Sub(RowTile::of(rows, most_rows(w))));
         }
-        (!on_cpu_adapter(x) && rows > FEW_ROWS_GPU).then_some(Form::Shared(8))
+        if on_cpu_adapter(x) || rows <= FEW_ROWS_GPU {
+            return None;
+        }
+        Some(match cooperative_lanes(x) {
+            Some(lanes) => Form::Cooperative(lanes),
+            None => Form::Shared(8),
+        })
     }
 
     /// For the products of `slots` slots of the tokens `x` with `experts` experts like `w`; `None` as
@@ -99,6 +145,7 @@ impl Form {
         match self {
             Form::Sub(tile) => tile.rows(),
             Form::Shared(lane_rows) => 8 * lane_rows,
+            Form::Cooperative(_) => 64,
         }
     }
 }
@@ -133,6 +180,10 @@ pub(crate) fn linear(
         Form::Shared(lane_rows) => {
             params.push(("ROWS_PER_LANE", format!("{lane_rows}u")));
             launch("linear_tile", params, grid, &buffers, &info);
+        }
+        Form::Cooperative(lanes) => {
+            params.push(("WG", format!("{}u", 4 * lanes)));
+            launch("linear_coop", params, grid, &buffers, &info);
         }
     }
     out
@@ -175,5 +226,6 @@ pub(crate) fn experts(
             params.push(("ROWS_PER_LANE", format!("{lane_rows}u")));
             launch("moe_product", params, grid, &buffers, &info);
         }
+        Form::Cooperative(_) => unreachable!("Form::experts() never gives it"),
     }
 }

@@ -4,7 +4,9 @@ use crate::moe::{Case as Experts, Choice, SMALL};
 use crate::rope::{Case as Rope, cases};
 use crate::support::{Path, Source, View, check, finish, read};
 use burn::tensor::Tensor;
-use glmv_kernels::{Op, moe_experts, moe_experts_reference, rope, rope_reference};
+use glmv_kernels::{
+    Op, linear, linear_reference, moe_experts, moe_experts_reference, rope, rope_reference,
+};
 
 /// Gradients of a sum weighted by numbers, so that every output counts differently.
 fn gradients<const D: usize>(y: Tensor<D>, source: &mut Source) -> burn::tensor::Gradients {
@@ -43,6 +45,55 @@ fn rope_backward_matches_autodiff() {
         );
     }
     finish(Op::Rope);
+}
+
+fn linear_grad(
+    [m, n, k]: [usize; 3],
+    half: bool,
+    source: &mut Source,
+    path: Path,
+) -> Vec<Vec<f32>> {
+    source.device = source.device.clone().autodiff();
+    let x = source.floats([2, m, k]).require_grad();
+    let w = source.weights([n, k], half).require_grad();
+    let b = source.floats([n]).require_grad();
+    let call = match path {
+        Path::Routed => linear,
+        Path::Twin => linear_reference,
+    };
+    // With and without bias; the sum of both reaches x and w twice.
+    let y = call(x.clone(), w.clone(), Some(b.clone())) + call(x.clone(), w.clone(), None) * 0.5;
+    let grads = gradients(y, source);
+    vec![
+        read(x.grad(&grads).expect("x")),
+        read(w.grad(&grads).expect("w")),
+        read(b.grad(&grads).expect("b")),
+    ]
+}
+
+#[test]
+fn linear_backward_matches_autodiff() {
+    for size in [
+        [1, 4, 4],
+        [3, 7, 5],
+        [4, 68, 36],
+        [5, 132, 20],
+        [9, 33, 64],
+        [40, 100, 72],
+    ] {
+        for half in [false, true] {
+            // A gradient of f16 weights is f16.
+            let tolerance = if half { 2e-3 } else { 2e-5 };
+            check(
+                Op::Linear,
+                &format!("backward {size:?}, f16 {half}"),
+                View::Rows,
+                tolerance,
+                |s, p| linear_grad(size, half, s, p),
+            );
+        }
+    }
+    finish(Op::Linear);
 }
 
 fn experts_grad(case: Experts, source: &mut Source, path: Path) -> Vec<Vec<f32>> {
