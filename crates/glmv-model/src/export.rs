@@ -84,6 +84,29 @@ impl Source {
     }
 }
 
+/// The values of a model under the names of the hub: q, k and v apart, every expert by itself.
+pub struct HubTensors(BTreeMap<String, Source>);
+
+impl HubTensors {
+    /// Looks at `model`; nothing is read from the device yet.
+    pub fn new(model: &Glm4v) -> Self {
+        HubTensors(sources(model))
+    }
+
+    /// Every name, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The values of one tensor in the hub's order, `None` if there is no such tensor.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<f32>>, Error> {
+        self.0.get(name).map(Source::values).transpose()
+    }
+}
+
 fn shards(linear: &Linear) -> Vec<Weight<2>> {
     linear.weight.iter().map(WeightParam::val).collect()
 }

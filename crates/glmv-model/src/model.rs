@@ -34,9 +34,10 @@ pub struct Glm4v {
     rope: RopeCache,
 }
 
-/// The rotary table of the longest sequence so far; rebuilt when a longer one comes.
+/// The rotary tables of the longest sequence so far, plain and for a device that records gradients;
+/// rebuilt when a longer one comes.
 #[derive(Clone, Debug, Default)]
-struct RopeCache(Arc<Mutex<Option<(bool, RopeTable)>>>);
+struct RopeCache(Arc<Mutex<[Option<RopeTable>; 2]>>);
 
 /// What a pass runs over, checked.
 struct Tokens<'a> {
@@ -132,7 +133,7 @@ impl Glm4v {
     /// Drops cached tables; the next pass makes them anew.
     pub(crate) fn forget_tables(&self) {
         let cached = self.rope.0.lock();
-        *cached.unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+        *cached.unwrap_or_else(|poisoned| poisoned.into_inner()) = [None, None];
     }
 
     /// Runs one pass and returns the final hidden states of every position.
@@ -246,16 +247,21 @@ impl Glm4v {
             angles: few.then(|| rope.angles(positions.clone())),
             positions,
             range: ints(tokens.range, [n, 2]),
-            pairing: match self.config.family {
-                Family::Glm4v => Pairing::Interleaved,
-                Family::Glm4vMoe => Pairing::HalfSplit,
-            },
+            pairing: self.pairing(),
             paging: pages.map(|pages| Paging {
                 slots: Tensor::from_data(pages.slots.as_slice(), &device),
                 table: ints(pages.table, [tokens.batch, pages.max_blocks]),
             }),
         };
         self.language_model.forward(x, &context, pool, probe)
+    }
+
+    /// How the decoder pairs the values that it rotates.
+    pub(crate) fn pairing(&self) -> Pairing {
+        match self.config.family {
+            Family::Glm4v => Pairing::Interleaved,
+            Family::Glm4vMoe => Pairing::HalfSplit,
+        }
     }
 
     /// Scores over the vocabulary.
@@ -307,10 +313,23 @@ impl Glm4v {
         batch: &Batch<'_>,
         probe: &mut Probe,
     ) -> Result<Option<Features>, Error> {
+        self.encode_all(batch.images, batch.videos, probe)
+    }
+
+    /// Projected features of images, then videos; `None` without any.
+    ///
+    /// # Errors
+    /// If grids and pixel rows disagree.
+    pub fn encode_all(
+        &self,
+        images: Option<Pixels<'_>>,
+        videos: Option<Pixels<'_>>,
+        probe: &mut Probe,
+    ) -> Result<Option<Features>, Error> {
         let mut encode = |pixels: Option<Pixels<'_>>| -> Result<Option<Tensor<2>>, Error> {
             pixels.map(|pixels| self.encode(pixels, probe)).transpose()
         };
-        let (images, videos) = (encode(batch.images)?, encode(batch.videos)?);
+        let (images, videos) = (encode(images)?, encode(videos)?);
         let rows = |t: &Option<Tensor<2>>| t.as_ref().map_or(0, |t| t.dims()[0]);
         let (num_images, num_videos) = (rows(&images), rows(&videos));
         let rows = match (images, videos) {
@@ -349,17 +368,16 @@ impl Glm4v {
         Ok(self.projector.forward(x, probe))
     }
 
-    fn rope_table(&self, positions: &[i64], device: &Device) -> RopeTable {
+    pub(crate) fn rope_table(&self, positions: &[i64], device: &Device) -> RopeTable {
         let text = &self.config.text;
         let needed = positions.iter().max().map_or(1, |p| *p as usize + 1);
-        let autodiff = device.is_autodiff();
         let mut cached = self
             .rope
             .0
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((for_autodiff, table)) = &*cached
-            && *for_autodiff == autodiff
+        let cached = &mut cached[usize::from(device.is_autodiff())];
+        if let Some(table) = cached
             && table.positions() >= needed
         {
             return table.clone();
@@ -372,7 +390,7 @@ impl Glm4v {
             needed.next_power_of_two().max(256),
             device,
         );
-        *cached = Some((autodiff, table.clone()));
+        *cached = Some(table.clone());
         table
     }
 

@@ -75,7 +75,7 @@ impl Projector {
         let [n, d] = x.dims();
         let x = self.downsample.forward(x.reshape([n / 4, 4 * d]));
         probe.record(|| "downsample".into(), &x);
-        let x = activation::gelu(self.layer_norm(self.proj.forward(x)));
+        let x = gelu(self.layer_norm(self.proj.forward(x)));
         let x = self.mlp.forward(x);
         probe.record(|| "merger".into(), &x);
         x
@@ -87,5 +87,16 @@ impl Projector {
         let y = centred / (variance + LAYER_NORM_EPS).sqrt();
         y * self.post_projection_norm_weight.val().unsqueeze::<2>()
             + self.post_projection_norm_bias.val().unsqueeze::<2>()
+    }
+}
+/// Exact GELU. Burn differentiates its own as if it were the tanh form, so a pass that records
+/// gradients composes it.
+fn gelu(x: Tensor<2>) -> Tensor<2> {
+    match x.is_autodiff() {
+        false => activation::gelu(x),
+        true => {
+            let half = x.clone().div_scalar(std::f64::consts::SQRT_2).erf() * 0.5 + 0.5;
+            x * half
+        }
     }
 }

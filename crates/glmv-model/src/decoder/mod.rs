@@ -177,7 +177,7 @@ impl Layer {
         })
     }
 
-    fn forward(
+    pub(crate) fn forward(
         &self,
         x: Tensor<2>,
         config: &TextConfig,

@@ -145,7 +145,15 @@ impl Moe {
     /// # Shapes
     /// `x` `[tokens, hidden]` → ids, weights `[tokens, top_k + shared]`.
     pub fn route(&self, x: Tensor<2>, norm: Option<Norm>) -> (Tensor<2, Int>, Tensor<2>) {
-        let logits = fused_linear(x, norm, self.gate.val(), After::Nothing);
+        self.choose(self.scores(x, norm))
+    }
+
+    /// Router logits `[tokens, routed experts]`.
+    fn scores(&self, x: Tensor<2>, norm: Option<Norm>) -> Tensor<2> {
+        fused_linear(x, norm, self.gate.val(), After::Nothing)
+    }
+
+    fn choose(&self, logits: Tensor<2>) -> (Tensor<2, Int>, Tensor<2>) {
         moe_router(logits, self.e_score_correction_bias.val(), self.router.0)
     }
 
@@ -185,7 +193,9 @@ impl Moe {
     ///
     /// Source: HF `Glm4vMoeTextMoE.forward`, `Glm4vMoeTextDecoderLayer.forward`.
     pub fn forward(&self, x: Tensor<2>, norm: Norm, probe: &mut Probe) -> Result<Tensor<2>, Error> {
-        let (ids, weights) = self.route(x.clone(), Some(norm.clone()));
+        let logits = self.scores(x.clone(), Some(norm.clone()));
+        let (ids, weights) = self.choose(logits.clone());
+        probe.record_routing(&logits, &ids, self.router.0.top_k);
         if probe.is_on() && self.host(&x.device()).is_none() {
             let chosen = s![.., 0..self.router.0.top_k];
             let weights = weights.clone().slice(chosen);

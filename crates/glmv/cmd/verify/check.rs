@@ -5,7 +5,7 @@
 
 use super::verdict::{Golden, TensorReport, describe, place, short};
 use anyhow::Context as _;
-use glmv_testkit::{Bound, Case, GoldenSet, Tensors, compare_exact, compare_with};
+use glmv_testkit::{Bound, Case, GoldenSet, Tensors, Tolerance, compare_exact, compare_with};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -41,6 +41,25 @@ impl<'a> Check<'a> {
     /// The entry `key` of the case beside its tensors; null where there is none.
     pub(super) fn extra(&self, key: &str) -> &'a Value {
         self.case.extra.get(key).unwrap_or(&Value::Null)
+    }
+
+    /// Everything the case says beside its tensors.
+    pub(super) fn extras(&self) -> Value {
+        Value::Object(self.case.extra.clone())
+    }
+
+    /// The bounds of losses and of parameters that a training case has.
+    ///
+    /// # Errors
+    /// If the case's tolerance is of another form.
+    pub(super) fn training_bounds(&self) -> anyhow::Result<(Bound, Bound)> {
+        match self.case.tolerance {
+            Tolerance::Training {
+                loss_abs,
+                param_abs,
+            } => Ok((Bound::new(loss_abs, 0.0), Bound::new(param_abs, 0.0))),
+            _ => anyhow::bail!("the case has no loss_abs and param_abs"),
+        }
     }
 
     /// True where there is a golden tensor `name`.

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::context::Context;
-use super::{generation, moe, pure, rotary, sequence, vision, visual_input};
+use super::{generation, moe, pure, rotary, sequence, training, vision, visual_input};
 
 /// What a case checks; one row of the table in `assets/golden/README.md` each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Kind {
 
     /// True for what the trainers will answer.
     pub(super) fn is_training(self) -> bool {
-        matches!(self, Kind::SftGrads | Kind::SftAdamw | Kind::Grpo)
+        matches!(self, Kind::Grpo)
     }
 
     /// Runs a case of this kind and records every comparison in `check`.
@@ -104,9 +104,9 @@ impl Kind {
             Kind::SmartResize => pure::sizes(check),
             Kind::VideoSampling => pure::sampling(check),
             Kind::ChatTemplate => pure::chat(context, check),
-            Kind::SftGrads | Kind::SftAdamw | Kind::Grpo => {
-                anyhow::bail!("{}", super::report::NOT_YET)
-            }
+            Kind::SftGrads => training::grads(context, check),
+            Kind::SftAdamw => training::adamw(context, check),
+            Kind::Grpo => anyhow::bail!("{}", super::report::NOT_YET),
         }
     }
 }

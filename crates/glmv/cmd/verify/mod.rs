@@ -16,6 +16,7 @@ mod pure;
 mod report;
 mod rotary;
 mod sequence;
+mod training;
 mod verdict;
 mod vision;
 mod visual_input;

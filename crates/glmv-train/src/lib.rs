@@ -1,0 +1,24 @@
+//! Training of GLM-4.1V and GLM-4.5V: packed samples in, gradients and updated weights out.
+//!
+//! Read [`gradients`] first: the forward pass of `glmv-model`, the score of every counted token, and
+//! the way back, layer by layer where memory is short. [`AdamW`] turns the sums into new weights.
+
+mod adamw;
+mod balance;
+mod error;
+mod grads;
+mod groups;
+mod micro;
+mod params;
+mod pass;
+mod schedule;
+
+pub use adamw::{AdamW, AdamWConfig, Step};
+pub use balance::{Balance, balance_router};
+pub use error::Error;
+pub use grads::Grads;
+pub use groups::{Group, Groups};
+pub use micro::{Micro, Sample};
+pub use params::{Parameter, Part, freeze, parameters, with_values};
+pub use pass::{Outcome, PassOptions, Recompute, Scores, gradients, scores};
+pub use schedule::{Decay, Schedule};

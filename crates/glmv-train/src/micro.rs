@@ -1,0 +1,98 @@
+//! One micro-step's samples, packed, with the targets of the counted tokens.
+
+use crate::Error;
+use glmv_model::{Packed, Pixels};
+
+/// One tokenised sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// `[tokens]`.
+    pub input_ids: Vec<u32>,
+    /// 0 text, 1 image, 2 video, `[tokens]`.
+    pub modality: Vec<u8>,
+    /// True where the token is to be predicted from those before it, `[tokens]`; the first never is.
+    pub counted: Vec<bool>,
+    /// Patches of the images, row-major, with their (frames, height, width).
+    pub images: (Vec<f32>, Vec<[u32; 3]>),
+    /// Patches of the videos.
+    pub videos: (Vec<f32>, Vec<[u32; 3]>),
+}
+
+/// Samples that go through the model together.
+#[derive(Clone, Debug, Default)]
+pub struct Micro {
+    pub(crate) packed: Packed,
+    images: (Vec<f32>, Vec<[u32; 3]>),
+    videos: (Vec<f32>, Vec<[u32; 3]>),
+    /// Row whose output predicts each counted token.
+    pub(crate) rows: Vec<usize>,
+    /// Id of each counted token.
+    pub(crate) targets: Vec<u32>,
+    /// Sample of each counted token.
+    samples: Vec<usize>,
+}
+
+impl Micro {
+    /// Packs samples in order; `merge` is the vision tower's `spatial_merge_size`.
+    ///
+    /// # Errors
+    /// [`Error::Sample`] and [`Error::Model`] for a sample that disagrees with itself.
+    pub fn new<'a>(
+        samples: impl IntoIterator<Item = &'a Sample>,
+        merge: u32,
+    ) -> Result<Self, Error> {
+        let mut micro = Micro::default();
+        for (index, sample) in samples.into_iter().enumerate() {
+            let (n, counted) = (sample.input_ids.len(), sample.counted.len());
+            if n != counted {
+                let reason = format!("{n} ids and {counted} marks");
+                return Err(Error::Sample { reason });
+            }
+            let start = micro.packed.tokens();
+            let (ids, modality) = (&sample.input_ids, &sample.modality);
+            let (images, videos) = (&sample.images, &sample.videos);
+            micro
+                .packed
+                .push(ids, modality, &images.1, &videos.1, merge)?;
+            for (all, own) in [(&mut micro.images, images), (&mut micro.videos, videos)] {
+                all.0.extend(&own.0);
+                all.1.extend(&own.1);
+            }
+            for (at, id) in ids.iter().enumerate().skip(1) {
+                if sample.counted[at] {
+                    micro.rows.push(start + at - 1);
+                    micro.targets.push(*id);
+                    micro.samples.push(index);
+                }
+            }
+        }
+        Ok(micro)
+    }
+
+    /// Tokens of all samples.
+    pub fn tokens(&self) -> usize {
+        self.packed.tokens()
+    }
+
+    /// Counted tokens of all samples.
+    pub fn counted(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// For each counted token the sample it belongs to.
+    pub fn sample_of(&self) -> &[usize] {
+        &self.samples
+    }
+
+    pub(crate) fn image_pixels(&self) -> Option<Pixels<'_>> {
+        pixels(&self.images)
+    }
+
+    pub(crate) fn video_pixels(&self) -> Option<Pixels<'_>> {
+        pixels(&self.videos)
+    }
+}
+
+fn pixels((values, grids): &(Vec<f32>, Vec<[u32; 3]>)) -> Option<Pixels<'_>> {
+    (!grids.is_empty()).then_some(Pixels { values, grids })
+}
