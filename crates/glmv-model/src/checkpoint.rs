@@ -247,6 +247,23 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// Values of the float tensor `name`, each checked to be finite, with its shape.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::Dtype`] or [`Error::NotFinite`].
+    pub fn floats(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>), Error> {
+        let stored = self.get(name).ok_or_else(|| Error::MissingTensor {
+            name: name.to_string(),
+            more: String::new(),
+        })?;
+        stored.width(name)?;
+        let len = stored.shape.iter().product();
+        let values = crate::cast::decode(&stored, 0..len, name)?;
+        Ok((values, stored.shape.to_vec()))
+    }
+}
+
 fn named(name: &str) -> Option<Precision> {
     Precision::ALL.into_iter().find(|p| p.name() == name)
 }

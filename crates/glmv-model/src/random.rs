@@ -72,6 +72,20 @@ pub(crate) fn copy_side_files(source: &Path, dir: &Path, files: &[&str]) -> Resu
     Ok(())
 }
 
+/// Copies `config.json` and the tokenizer's and processor's files of a checkpoint beside weights that
+/// were written by themselves.
+///
+/// # Errors
+/// [`Error::File`] if a file cannot be copied or there is no `config.json`.
+pub fn copy_sidecars(source: &Path, dir: &Path) -> Result<(), Error> {
+    let config = source.join("config.json");
+    std::fs::copy(&config, dir.join("config.json")).map_err(|e| Error::File {
+        path: config,
+        reason: e.to_string(),
+    })?;
+    copy_side_files(source, dir, &SIDE_FILES)
+}
+
 /// What a random checkpoint puts into a tensor.
 #[derive(Clone, Copy, PartialEq)]
 enum Fill {

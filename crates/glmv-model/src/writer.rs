@@ -71,6 +71,41 @@ pub fn save(model: &Glm4v, dir: &Path, store: StoreAs, max_shard_bytes: u64) -> 
     )
 }
 
+/// Writes f32 tensors of any names and shapes into `dir` (created; must hold no weights yet), as
+/// [`save`] does; `fill` gives the values of the tensor with the given number.
+///
+/// # Errors
+/// As [`save`]; [`Error::Shape`] if `fill` gives another number of values than the shape has.
+pub fn write_floats(
+    dir: &Path,
+    tensors: &[(String, Vec<usize>)],
+    max_shard_bytes: u64,
+    fill: &mut dyn FnMut(usize) -> Result<Vec<f32>, Error>,
+) -> Result<(), Error> {
+    let items: Vec<Item> = (tensors.iter())
+        .map(|(name, shape)| {
+            Item::plain(Entry {
+                name: name.clone(),
+                dtype: StoreAs::F32.name().to_string(),
+                shape: shape.clone(),
+                bytes: shape.iter().product::<usize>() * StoreAs::F32.bytes(),
+            })
+        })
+        .collect();
+    write_items(dir, &items, &[], max_shard_bytes, &mut |i, sink| {
+        let (name, shape) = &tensors[i];
+        let values = fill(i)?;
+        if values.len() != shape.iter().product::<usize>() {
+            return Err(Error::Shape {
+                name: name.clone(),
+                found: vec![values.len()],
+                expected: shape.clone(),
+            });
+        }
+        StoreAs::F32.encode(&values, sink)
+    })
+}
+
 type Fill<'a> = &'a mut dyn FnMut(&TensorSpec) -> Result<Vec<f32>, Error>;
 
 /// Writes `specs` in order, values from `fill`, one tensor in memory at a time.

@@ -1,5 +1,7 @@
 //! The crate's error type.
 
+use std::path::PathBuf;
+
 /// Failures of a training step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,6 +15,14 @@ pub enum Error {
     /// A sample that no gradient can be computed for.
     #[error("sample: {reason}")]
     Sample { reason: String },
+    /// A checkpoint that cannot be written, or is not what was saved.
+    #[error("{path}: {reason}", path = path.display())]
+    Checkpoint { path: PathBuf, reason: String },
+    /// Gradients that were NaN or infinite too often.
+    #[error(
+        "the gradients of {steps} steps in a row, up to step {step}, were not finite (norm {norm})"
+    )]
+    NotFinite { steps: u64, step: u64, norm: f64 },
     /// Settings that contradict each other or the model.
     #[error("{key}: {reason}")]
     Setting { key: String, reason: String },

@@ -5,6 +5,7 @@
 
 mod adamw;
 mod balance;
+mod checkpoint;
 mod error;
 mod grads;
 mod groups;
@@ -12,9 +13,11 @@ mod micro;
 mod params;
 mod pass;
 mod schedule;
+mod trainer;
 
 pub use adamw::{AdamW, AdamWConfig, Step};
 pub use balance::{Balance, balance_router};
+pub use checkpoint::{Checkpoints, Resumed};
 pub use error::Error;
 pub use grads::Grads;
 pub use groups::{Group, Groups};
@@ -22,3 +25,4 @@ pub use micro::{Micro, Sample};
 pub use params::{Parameter, Part, freeze, parameters, with_values};
 pub use pass::{Outcome, PassOptions, Recompute, Scores, gradients, scores};
 pub use schedule::{Decay, Schedule};
+pub use trainer::{StepReport, Trainer, TrainerConfig};

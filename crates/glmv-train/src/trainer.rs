@@ -1,0 +1,232 @@
+//! One training step: micro-steps in, gradients summed, weights updated once.
+
+use crate::grads::Grads;
+use crate::{
+    AdamW, AdamWConfig, Balance, Error, Groups, Micro, Parameter, PassOptions, Recompute, Schedule,
+    Scores, balance_router, freeze, gradients, parameters,
+};
+use burn::module::Module;
+use glmv_model::Glm4v;
+use serde::{Deserialize, Serialize};
+
+/// Settings of a trainer, as a recipe has them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainerConfig {
+    /// Steps of the whole run, for the schedule.
+    pub steps: u64,
+    pub schedule: Schedule,
+    #[serde(default)]
+    pub adamw: AdamWConfig,
+    #[serde(default)]
+    pub groups: Groups,
+    #[serde(default)]
+    pub balance: Balance,
+    #[serde(default)]
+    pub recompute: Recompute,
+    /// Steps in a row whose gradients are not finite before the run stops.
+    #[serde(default = "default_patience")]
+    pub patience: u64,
+}
+
+fn default_patience() -> u64 {
+    5
+}
+
+/// What one step did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// Steps so far, this one included.
+    pub step: u64,
+    /// Learning rate of the step.
+    pub rate: f64,
+    /// Norm of all gradients, before clipping.
+    pub grad_norm: f64,
+    /// False if the gradients were not finite, so that nothing changed.
+    pub applied: bool,
+    /// Tokens that went through the model, and those among them that were counted.
+    pub tokens: usize,
+    pub counted: usize,
+    /// Largest share of a layer's choices that one expert had, over the even share; 0 without
+    /// experts or balance.
+    pub expert_load: f64,
+}
+
+/// A model that learns.
+#[derive(Debug)]
+pub struct Trainer {
+    model: Glm4v,
+    list: Vec<Parameter>,
+    adamw: AdamW,
+    config: TrainerConfig,
+    /// Steps taken, skipped ones included.
+    step: u64,
+    /// Skipped steps in a row, and in all.
+    skipped: [u64; 2],
+}
+
+impl Trainer {
+    /// Takes over a model; parts that no group trains are frozen.
+    ///
+    /// # Errors
+    /// As [`freeze`]; [`Error::Setting`] for settings out of range.
+    pub fn new(model: Glm4v, config: TrainerConfig) -> Result<Self, Error> {
+        let positive = [
+            ("schedule.rate", config.schedule.rate),
+            ("adamw.eps", config.adamw.eps),
+            ("adamw.clip", config.adamw.clip.unwrap_or(1.0)),
+        ];
+        for (key, value) in positive {
+            if !(value.is_finite() && value > 0.0) {
+                let reason = format!("{value} is no positive number");
+                return Err(Error::Setting {
+                    key: key.into(),
+                    reason,
+                });
+            }
+        }
+        for (key, beta) in [("beta1", config.adamw.beta1), ("beta2", config.adamw.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                let (key, reason) = (format!("adamw.{key}"), format!("{beta} is not in [0, 1)"));
+                return Err(Error::Setting { key, reason });
+            }
+        }
+        let model = freeze(model, &config.groups)?;
+        Ok(Trainer {
+            list: parameters(&model),
+            adamw: AdamW::new(config.adamw),
+            model,
+            config,
+            step: 0,
+            skipped: [0, 0],
+        })
+    }
+
+    /// Goes on after `step` steps with a saved optimiser.
+    pub fn resume(&mut self, step: u64, skipped: [u64; 2], adamw: AdamW) {
+        (self.step, self.skipped, self.adamw) = (step, skipped, adamw);
+    }
+
+    /// The model as it is now, recording gradients.
+    pub fn model(&self) -> &Glm4v {
+        &self.model
+    }
+
+    /// A copy for inference that shares the weights' memory.
+    pub fn policy(&self) -> Glm4v {
+        self.model.valid()
+    }
+
+    /// The parameters, in the order of gradients and states.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.list
+    }
+
+    /// The optimiser.
+    pub fn adamw(&self) -> &AdamW {
+        &self.adamw
+    }
+
+    /// Steps taken, skipped ones included.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Skipped steps in a row, and in all.
+    pub fn skipped(&self) -> [u64; 2] {
+        self.skipped
+    }
+
+    /// Runs every micro-step, adds up the gradients of `Σ coefficient · log p`, and updates the
+    /// weights. `coefficients` is called once per micro-step, in order, with its number.
+    ///
+    /// The sums equal those of one micro-step over all samples, because a coefficient is a share of
+    /// the whole step. Steps with gradients that are not finite change nothing and are counted.
+    ///
+    /// # Errors
+    /// As [`gradients`]; [`Error::NotFinite`] after too many skipped steps in a row.
+    pub fn step(
+        &mut self,
+        micros: &[Micro],
+        coefficients: &mut dyn FnMut(usize, &Scores) -> Result<Vec<f32>, Error>,
+    ) -> Result<StepReport, Error> {
+        let tokens: usize = micros.iter().map(Micro::tokens).sum();
+        let counted: usize = micros.iter().map(Micro::counted).sum();
+        if counted == 0 {
+            let reason = "a step without a counted token".to_string();
+            return Err(Error::Sample { reason });
+        }
+        let mut grads = Grads::new();
+        let mut loads: Vec<Vec<u64>> = Vec::new();
+        for (index, micro) in micros.iter().enumerate() {
+            if micro.counted() == 0 {
+                continue;
+            }
+            let options = PassOptions {
+                recompute: self.config.recompute,
+                balance: self.config.balance,
+                share: micro.tokens() as f64 / tokens as f64,
+            };
+            let mut own = |scores: &Scores| coefficients(index, scores);
+            let outcome = gradients(&self.model, micro, &options, &mut own, &mut grads)?;
+            add(&mut loads, outcome.loads);
+        }
+        let rate = self.config.schedule.rate(self.step, self.config.steps);
+        let model = self.model.clone();
+        let (model, done) =
+            (self.adamw).step(model, &self.list, &self.config.groups, &grads, rate)?;
+        self.model = model;
+        self.step += 1;
+        self.after(done.applied, done.norm)?;
+        if done.applied && self.config.balance.bias_rate != 0.0 {
+            let rate = self.config.balance.bias_rate;
+            self.model = balance_router(self.model.clone(), &loads, rate)?;
+        }
+        Ok(StepReport {
+            step: self.step,
+            rate,
+            grad_norm: done.norm,
+            applied: done.applied,
+            tokens,
+            counted,
+            expert_load: worst_load(&loads),
+        })
+    }
+
+    fn after(&mut self, applied: bool, norm: f64) -> Result<(), Error> {
+        if applied {
+            self.skipped[0] = 0;
+            return Ok(());
+        }
+        self.skipped[0] += 1;
+        self.skipped[1] += 1;
+        match self.skipped[0] >= self.config.patience {
+            false => Ok(()),
+            true => Err(Error::NotFinite {
+                steps: self.skipped[0],
+                step: self.step,
+                norm,
+            }),
+        }
+    }
+}
+
+fn add(sums: &mut Vec<Vec<u64>>, loads: Vec<Vec<u64>>) {
+    if sums.is_empty() {
+        *sums = loads;
+        return;
+    }
+    for (sum, load) in sums.iter_mut().zip(loads) {
+        sum.iter_mut().zip(load).for_each(|(sum, n)| *sum += n);
+    }
+}
+
+fn worst_load(loads: &[Vec<u64>]) -> f64 {
+    let of = |load: &Vec<u64>| {
+        let even = load.iter().sum::<u64>() as f64 / load.len().max(1) as f64;
+        load.iter()
+            .max()
+            .map_or(0.0, |most| *most as f64 / even.max(1.0))
+    };
+    loads.iter().map(of).fold(0.0, f64::max)
+}
