@@ -199,6 +199,11 @@ pub(crate) const SHADERS: &[Shader] = &[
         sets: ELEMENTWISE,
     },
     Shader {
+        name: "adamw",
+        source: include_str!("adamw.wgsl"),
+        sets: &[&[]],
+    },
+    Shader {
         name: "silu_mul",
         source: include_str!("silu_mul.wgsl"),
         sets: ELEMENTWISE,

@@ -84,7 +84,7 @@ pub(crate) mod cube {
 
 pub(crate) mod native {
     //! Rust loops for the CPU device.
-    use crate::flex::{Weights, ints, new_f32, weight_rows, words_of};
+    use crate::flex::{Weights, ints, new_f32, weight_rows, word_rows, words_of};
     use burn::backend::TensorMetadata;
     use burn::tensor::Shape;
     use burn_flex::FlexTensor;
@@ -103,7 +103,7 @@ pub(crate) mod native {
         (format, width): (Format, usize),
         base: usize,
     ) -> FlexTensor {
-        let (codes, scales) = (codes.to_contiguous(), scales.to_contiguous());
+        let (codes, scales) = (word_rows(codes), word_rows(scales));
         let rows = codes.shape()[0];
         let table = Weights::codes(words_of(&codes), words_of(&scales), format, width);
         look_up(&table, &ints(&ids), [rows, width], base)

@@ -1,12 +1,13 @@
 //! Views of Flex tensors for the native loops, and one safe matrix product over strided slices.
 
+use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape, TensorData};
 use burn_flex::FlexTensor;
 use glmv_quant::{Format, View};
 use half::slice::HalfFloatSliceExt;
 use std::borrow::Cow;
 
-/// Contiguous f32 copy or view of `t`.
+/// `t` itself where its f32 elements lie in order, else a contiguous f32 copy.
 pub(crate) fn f32_rows(t: FlexTensor) -> FlexTensor {
     use burn::backend::ops::FloatTensorOps;
     let t = if t.dtype() == DType::F32 {
@@ -14,7 +15,21 @@ pub(crate) fn f32_rows(t: FlexTensor) -> FlexTensor {
     } else {
         burn::backend::Flex::float_cast(t, burn::tensor::FloatDType::F32)
     };
-    t.to_contiguous()
+    match t.as_slice::<f32>().is_some() {
+        true => t,
+        false => t.to_contiguous(),
+    }
+}
+
+/// `t` to be written in place: itself where it is the whole of its buffer, else a contiguous copy.
+/// Takes the tensor, because a second handle would make the first write copy all of it.
+pub(crate) fn writable(t: FlexTensor) -> FlexTensor {
+    let bytes = t.shape().num_elements() * t.dtype().size();
+    let whole = t.is_contiguous() && t.layout().start_offset() == 0 && t.bytes().len() == bytes;
+    match whole {
+        true => t,
+        false => t.to_contiguous(),
+    }
 }
 
 /// Elements of a contiguous f32 tensor.
@@ -36,6 +51,14 @@ pub(crate) fn new_f32(values: Vec<f32>, shape: Shape) -> FlexTensor {
 /// Elements of an integer tensor of any width.
 pub(crate) fn ints(t: &FlexTensor) -> Vec<i64> {
     t.clone().into_data().iter::<i64>().collect()
+}
+
+/// `t` itself where its words lie in order, else a contiguous copy.
+pub(crate) fn word_rows(t: FlexTensor) -> FlexTensor {
+    match t.as_slice::<u32>().is_some() {
+        true => t,
+        false => t.to_contiguous(),
+    }
 }
 
 /// Words of a contiguous u32 tensor.
@@ -104,12 +127,17 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Contiguous weights: f16 stays, every other float type becomes f32.
+/// Contiguous weights: f16 stays, every other float type becomes f32. A run of a matrix's rows is not
+/// copied.
 pub(crate) fn weight_rows(t: FlexTensor) -> FlexTensor {
-    if t.dtype() == DType::F16 {
-        t.to_contiguous()
-    } else {
-        f32_rows(t)
+    let lies_in_order = match t.dtype() {
+        DType::F16 => t.as_slice::<half::f16>().is_some(),
+        _ => t.as_slice::<f32>().is_some(),
+    };
+    match (lies_in_order, t.dtype()) {
+        (true, _) => t,
+        (false, DType::F16) => t.to_contiguous(),
+        (false, _) => f32_rows(t),
     }
 }
 

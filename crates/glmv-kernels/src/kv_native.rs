@@ -1,6 +1,6 @@
 //! Native cache writes for the CPU device; a store without another handle is written in place.
 
-use crate::flex::{f32_rows, floats, ints};
+use crate::flex::{f32_rows, floats, ints, writable};
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_flex::FlexTensor;
@@ -30,7 +30,7 @@ pub(crate) fn kv_write(
     let slots = ints(&slots);
     let write = |cache: FlexTensor, x: FlexTensor| {
         let x = f32_rows(x);
-        let mut cache = cache.to_contiguous();
+        let mut cache = writable(cache);
         let [rows, heads, head_dim] = cache.shape().dims::<3>();
         let (width, x) = (heads * head_dim, floats(&x));
         if cache.dtype() == DType::F16 {
@@ -72,10 +72,10 @@ pub(crate) fn kv_write_q8(
     slots: FlexTensor,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let slots = ints(&slots);
-    let mut scales = scales.to_contiguous();
+    let mut scales = writable(scales);
     let mut write = |cache: FlexTensor, x: FlexTensor, part: usize| {
         let x = f32_rows(x);
-        let mut cache = cache.to_contiguous();
+        let mut cache = writable(cache);
         let [rows, heads, words] = cache.shape().dims::<3>();
         let (data, scales) = (cache.storage_mut::<u32>(), scales.storage_mut::<f32>());
         let head_dim = words * 4;
@@ -93,7 +93,7 @@ pub(crate) fn kv_write_q8(
 
 pub(crate) fn kv_copy(data: FlexTensor, from: FlexTensor, to: FlexTensor) -> FlexTensor {
     let (from, to) = (ints(&from), ints(&to));
-    let mut data = data.to_contiguous();
+    let mut data = writable(data);
     let [rows, a, b] = data.shape().dims::<3>();
     let pairs = from.iter().zip(&to).filter_map(|(from, to)| {
         let row = |r: &i64| usize::try_from(*r).ok().filter(|r| *r < rows);

@@ -17,6 +17,7 @@
 //! | attention over key ranges | [`attention`], [`attention_paged`] | `attention*.wgsl` | twin |
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
+//! | optimiser step | [`adamw`] | `adamw.wgsl` | none |
 //!
 //! Weights are f32, f16 or codes of 8 or 4 bits ([`Weight`], [`Quantised`]); sums are f32.
 //!
@@ -24,6 +25,7 @@
 //! and under autodiff for ops without a hand-written backward. `GLMV_KERNELS=twin` or
 //! `GLMV_KERNELS=twin:rope,attention` forces twins, to bisect a difference.
 
+mod adamw;
 mod attention;
 mod attention_paged;
 mod autodiff;
@@ -61,6 +63,7 @@ mod tile;
 mod weight;
 mod words;
 
+pub use adamw::{AdamWStep, adamw, adamw_reference};
 pub use attention::{attention, attention_reference};
 pub use attention_paged::{attention_paged, attention_paged_reference};
 pub use counts::{Counts, Watch, counts};

@@ -165,7 +165,7 @@ pub(crate) mod cube {
 
 pub(crate) mod native {
     //! The CPU device: `glmv-cpu` at the processor's best vector level.
-    use crate::flex::{Weights, f32_rows, floats, new_f32, weight_rows, words_of};
+    use crate::flex::{Weights, f32_rows, floats, new_f32, weight_rows, word_rows, words_of};
     use burn::backend::TensorMetadata;
     use burn_flex::FlexTensor;
     use glmv_quant::Format;
@@ -183,7 +183,7 @@ pub(crate) mod native {
         bias: Option<FlexTensor>,
         format: Format,
     ) -> FlexTensor {
-        let (codes, scales) = (codes.to_contiguous(), scales.to_contiguous());
+        let (codes, scales) = (word_rows(codes), word_rows(scales));
         let (n, inner) = (codes.shape()[0], x.shape()[x.shape().num_dims() - 1]);
         let w = Weights::codes(words_of(&codes), words_of(&scales), format, inner);
         affine(x, &w, bias, [n, inner])

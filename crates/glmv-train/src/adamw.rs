@@ -4,6 +4,7 @@ use crate::grads::global_norm;
 use crate::params::map_values;
 use crate::{Error, Grads, Groups, Parameter};
 use burn::tensor::Tensor;
+use glmv_kernels::{AdamWStep, adamw};
 use glmv_model::Glm4v;
 use serde::{Deserialize, Serialize};
 
@@ -80,78 +81,79 @@ impl AdamW {
         (self.steps, self.states) = (steps, states);
     }
 
-    /// One step: `m = β₁m + (1-β₁)g`, `v = β₂v + (1-β₂)g²`,
-    /// `p -= rate · (m̂ / (√v̂ + ε) + decay · p)`. Parameters without a gradient stay.
-    ///
-    /// Gradients that are not finite change nothing, neither weights nor means.
+    /// Looks at the gradients: their norm, and whether a step may be taken.
     ///
     /// # Errors
     /// If the device fails.
+    pub fn prepare(&self, grads: &Grads) -> Result<Step, Error> {
+        let norm = global_norm(&grads.norms()?);
+        let applied = norm.is_finite();
+        Ok(Step { norm, applied })
+    }
+
+    /// One step: `m = β₁m + (1-β₁)g`, `v = β₂v + (1-β₂)g²`,
+    /// `p -= rate · (m̂ / (√v̂ + ε) + decay · p)`. Parameters without a gradient stay, and so does
+    /// everything if `prepared` says that the gradients are not finite. Weights that nobody else
+    /// holds are changed in place.
     ///
     /// Source: Loshchilov and Hutter, "Decoupled weight decay regularization"; `torch.optim.AdamW`.
-    pub fn step(
+    pub fn apply(
         &mut self,
         model: Glm4v,
-        list: &[Parameter],
-        groups: &Groups,
+        (list, groups): (&[Parameter], &Groups),
         grads: &Grads,
+        prepared: Step,
         rate: f64,
-    ) -> Result<(Glm4v, Step), Error> {
-        let norm = global_norm(&grads.norms()?);
-        if !norm.is_finite() {
-            let applied = false;
-            return Ok((model, Step { norm, applied }));
+    ) -> Glm4v {
+        if !prepared.applied {
+            return model;
         }
-        let scale = match self.config.clip {
-            Some(most) if norm > most => most / (norm + 1e-6),
+        let clip = match self.config.clip {
+            Some(most) if prepared.norm > most => most / (prepared.norm + 1e-6),
             _ => 1.0,
         };
         self.steps += 1;
         self.states.resize(list.len(), None);
-        let model = map_values(model, &mut |index, value| {
-            let grad = grads.get(index)?.mul_scalar(scale);
+        map_values(model, &|index| grads.has(index), &mut |index, value| {
+            let Some(grad) = grads.get(index) else {
+                return value;
+            };
             let group = groups.of(list[index].part);
             let decay = match list[index].is_vector() && !self.config.decay_vectors {
                 true => 0.0,
                 false => group.decay.unwrap_or(self.config.decay),
             };
-            Some(self.update(index, value, grad, rate * group.rate, decay))
-        });
-        Ok((
-            model,
-            Step {
-                norm,
-                applied: true,
-            },
-        ))
+            self.update(index, (value, grad), clip, rate * group.rate, decay)
+        })
     }
 
     fn update(
         &mut self,
         index: usize,
-        value: Tensor<1>,
-        grad: Tensor<1>,
+        (value, grad): (Tensor<1>, Tensor<1>),
+        clip: f64,
         rate: f64,
         decay: f64,
     ) -> Tensor<1> {
         let AdamWConfig {
             beta1, beta2, eps, ..
         } = self.config;
-        let [mean, square] = match self.states[index].take() {
-            Some([mean, square]) => [
-                mean.mul_scalar(beta1) + grad.clone().mul_scalar(1.0 - beta1),
-                square.mul_scalar(beta2) + grad.powi_scalar(2).mul_scalar(1.0 - beta2),
-            ],
-            None => [
-                grad.clone().mul_scalar(1.0 - beta1),
-                grad.powi_scalar(2).mul_scalar(1.0 - beta2),
-            ],
-        };
+        let means = self.states[index]
+            .take()
+            .unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
         let steps = self.steps as f64;
         let (correct1, correct2) = (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps));
-        let root = square.clone().sqrt().mul_scalar(1.0 / correct2.sqrt());
-        let update = mean.clone().mul_scalar(rate / correct1) / root.add_scalar(eps);
-        self.states[index] = Some([mean, square]);
-        value.mul_scalar(1.0 - rate * decay) - update
+        let step = AdamWStep {
+            clip: clip as f32,
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            eps: eps as f32,
+            rate: (rate / correct1) as f32,
+            root: (1.0 / correct2.sqrt()) as f32,
+            keep: (1.0 - rate * decay) as f32,
+        };
+        let (value, means) = adamw(value, grad, means, step);
+        self.states[index] = Some(means);
+        value
     }
 }

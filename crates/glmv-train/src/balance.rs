@@ -143,7 +143,7 @@ pub(crate) fn loads(layers: &[LayerRouting]) -> Result<Vec<Vec<u64>>, Error> {
 /// [`Error::Setting`] if `loads` are not those of this model.
 ///
 /// Source: GLM-V paper §3 (loss-free routing, rate 1e-3); Wang et al., arXiv 2408.15664.
-pub fn balance_router(mut model: Glm4v, loads: &[Vec<u64>], rate: f64) -> Result<Glm4v, Error> {
+pub fn balance_router(model: &mut Glm4v, loads: &[Vec<u64>], rate: f64) -> Result<(), Error> {
     let mut loads = loads.iter();
     let wrong = || Error::Setting {
         key: "balance".into(),
@@ -175,7 +175,7 @@ pub fn balance_router(mut model: Glm4v, loads: &[Vec<u64>], rate: f64) -> Result
         });
     }
     match loads.next() {
-        None => Ok(model),
+        None => Ok(()),
         Some(_) => Err(wrong()),
     }
 }

@@ -23,6 +23,11 @@ impl Grads {
         self.values.get(index).cloned().flatten()
     }
 
+    /// True if parameter `index` has a gradient.
+    pub fn has(&self, index: usize) -> bool {
+        self.values.get(index).is_some_and(Option::is_some)
+    }
+
     /// Takes the gradients of `model`'s parameters out of `from` and adds them up here.
     pub fn collect(&mut self, model: &Glm4v, from: &mut Gradients) {
         struct Visitor<'a>(usize, &'a mut Grads, &'a mut Gradients);

@@ -119,48 +119,50 @@ pub fn parameters(model: &Glm4v) -> Vec<Parameter> {
     visitor.1
 }
 
-/// Calls `update` for every parameter with its place in the list and its values, and puts what it
-/// returns in their place; `None` keeps them.
+/// Calls `update` for every parameter that `wanted` names, with its place in the list and its values,
+/// and puts what it returns in their place. The values come without
+/// another handle, so that they can be changed in place unless a copy of the model shares them.
 pub(crate) fn map_values(
     model: Glm4v,
-    update: &mut dyn FnMut(usize, Tensor<1>) -> Option<Tensor<1>>,
+    wanted: &dyn Fn(usize) -> bool,
+    update: &mut dyn FnMut(usize, Tensor<1>) -> Tensor<1>,
 ) -> Glm4v {
-    struct Mapper<'a>(
-        usize,
-        &'a mut dyn FnMut(usize, Tensor<1>) -> Option<Tensor<1>>,
-    );
+    struct Mapper<'a> {
+        index: usize,
+        wanted: &'a dyn Fn(usize) -> bool,
+        update: &'a mut dyn FnMut(usize, Tensor<1>) -> Tensor<1>,
+    }
     impl ModuleMapper for Mapper<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let index = self.index;
+            self.index += 1;
+            if !(self.wanted)(index) {
+                return param;
+            }
             let (id, tensor, mapper) = param.consume();
             let (dims, autodiff) = (tensor.dims(), tensor.is_autodiff());
             let tracked = tensor.is_require_grad();
-            let index = self.0;
-            self.0 += 1;
-            let flat = tensor
-                .clone()
-                .inner()
-                .reshape([dims.iter().product::<usize>()]);
-            let tensor = match (self.1)(index, flat) {
-                None => tensor,
-                Some(new) => {
-                    let new = new.reshape(dims);
-                    match autodiff {
-                        true => Tensor::from_inner(new).set_require_grad(tracked),
-                        false => new,
-                    }
-                }
+            let flat = tensor.inner().reshape([dims.iter().product::<usize>()]);
+            let new = (self.update)(index, flat).reshape(dims);
+            let tensor = match autodiff {
+                true => Tensor::from_inner(new).set_require_grad(tracked),
+                false => new,
             };
             Param::from_mapped_value(id, tensor, mapper)
         }
     }
-    model.map(&mut Mapper(0, update))
+    model.map(&mut Mapper {
+        index: 0,
+        wanted,
+        update,
+    })
 }
 
 /// A model of the same shape with `values` in the places of the parameters, zeros where there is
 /// none: gradients under the names of the hub, through `glmv_model::HubTensors`.
 pub fn with_values(model: &Glm4v, values: &Grads) -> Glm4v {
-    map_values(model.valid(), &mut |index, old| {
-        Some(values.get(index).unwrap_or_else(|| old.zeros_like()))
+    map_values(model.valid(), &|_| true, &mut |index, old| {
+        values.get(index).unwrap_or_else(|| old.zeros_like())
     })
 }
 

@@ -55,7 +55,8 @@ pub struct StepReport {
 /// A model that learns.
 #[derive(Debug)]
 pub struct Trainer {
-    model: Glm4v,
+    /// Away only while it is updated.
+    model: Option<Glm4v>,
     list: Vec<Parameter>,
     adamw: AdamW,
     config: TrainerConfig,
@@ -95,7 +96,7 @@ impl Trainer {
         Ok(Trainer {
             list: parameters(&model),
             adamw: AdamW::new(config.adamw),
-            model,
+            model: Some(model),
             config,
             step: 0,
             skipped: [0, 0],
@@ -109,12 +110,15 @@ impl Trainer {
 
     /// The model as it is now, recording gradients.
     pub fn model(&self) -> &Glm4v {
-        &self.model
+        match &self.model {
+            Some(model) => model,
+            None => unreachable!("the model is back when an update is done"),
+        }
     }
 
     /// A copy for inference that shares the weights' memory.
     pub fn policy(&self) -> Glm4v {
-        self.model.valid()
+        self.model().valid()
     }
 
     /// The parameters, in the order of gradients and states.
@@ -168,19 +172,21 @@ impl Trainer {
                 share: micro.tokens() as f64 / tokens as f64,
             };
             let mut own = |scores: &Scores| coefficients(index, scores);
-            let outcome = gradients(&self.model, micro, &options, &mut own, &mut grads)?;
+            let outcome = gradients(self.model(), micro, &options, &mut own, &mut grads)?;
             add(&mut loads, outcome.loads);
         }
         let rate = self.config.schedule.rate(self.step, self.config.steps);
-        let model = self.model.clone();
-        let (model, done) =
-            (self.adamw).step(model, &self.list, &self.config.groups, &grads, rate)?;
-        self.model = model;
+        let done = self.adamw.prepare(&grads)?;
+        let groups = (self.list.as_slice(), &self.config.groups);
+        self.model =
+            (self.model.take()).map(|model| self.adamw.apply(model, groups, &grads, done, rate));
         self.step += 1;
         self.after(done.applied, done.norm)?;
         if done.applied && self.config.balance.bias_rate != 0.0 {
             let rate = self.config.balance.bias_rate;
-            self.model = balance_router(self.model.clone(), &loads, rate)?;
+            if let Some(model) = &mut self.model {
+                balance_router(model, &loads, rate)?;
+            }
         }
         Ok(StepReport {
             step: self.step,

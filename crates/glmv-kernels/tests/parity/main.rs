@@ -11,6 +11,7 @@ mod gather;
 mod invariance;
 mod linear;
 mod moe;
+mod optimizer;
 mod paged;
 mod properties;
 mod quantised;

@@ -1,0 +1,26 @@
+//! The optimiser's step against its twin.
+
+use super::{Inputs, Outcome, difference, worst};
+use crate::{AdamWStep, adamw, adamw_reference};
+use burn::tensor::Tensor;
+
+pub(super) fn steps(inputs: &Inputs) -> Outcome {
+    let step = AdamWStep {
+        clip: 0.5,
+        beta1: 0.9,
+        beta2: 0.95,
+        eps: 1e-8,
+        rate: 0.01,
+        root: 1.5,
+        keep: 0.99,
+    };
+    worst([1, 63, 4099].map(|n| {
+        let row = || -> Tensor<1> { inputs.floats([n]) };
+        let (value, grad, mean) = (row(), row(), row());
+        let square = row().abs() + 0.01;
+        let means = || [mean.clone(), square.clone()];
+        let (a, [b, c]) = adamw(value.clone(), grad.clone(), means(), step);
+        let (x, [y, z]) = adamw_reference(value, grad, means(), step);
+        worst([(a, x), (b, y), (c, z)].map(|(got, want)| difference(got, want)))
+    }))
+}
