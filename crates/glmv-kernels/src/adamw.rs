@@ -142,8 +142,7 @@ impl OptimOps for Flex {
         const RUN: usize = 1 << 14;
         let grad = crate::flex::f32_rows(grad);
         use crate::flex::writable;
-        let (mut value, mut mean, mut square) =
-            (writable(value), writable(mean), writable(square));
+        let (mut value, mut mean, mut square) = (writable(value), writable(mean), writable(square));
         let AdamWStep {
             clip,
             beta1,

@@ -12,6 +12,7 @@ mod groups;
 mod micro;
 mod params;
 mod pass;
+mod run;
 mod schedule;
 mod trainer;
 
@@ -24,5 +25,6 @@ pub use groups::{Group, Groups};
 pub use micro::{Micro, Sample};
 pub use params::{Parameter, Part, freeze, parameters, with_values};
 pub use pass::{Outcome, PassOptions, Recompute, Scores, gradients, scores};
+pub use run::{Ended, Rhythm, Run, RunState, SupervisedStep, Supply, Watch, mean_loss, resume};
 pub use schedule::{Decay, Schedule};
 pub use trainer::{StepReport, Trainer, TrainerConfig};
