@@ -7,7 +7,7 @@ use crate::Error;
 
 /// A curriculum to save or to go on with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Of [`Rlcs`].
     Rlcs(Rlcs),
