@@ -150,6 +150,16 @@ pub enum Error {
         /// Tokens of a micro-step.
         capacity: usize,
     },
+    /// A completion that the thinking budget could not have made.
+    #[error("token {index} of the completion is {found}, where the budget forces {expected}")]
+    NotForced {
+        /// Index of the token.
+        index: usize,
+        /// Its id.
+        found: u32,
+        /// The id that is forced there.
+        expected: u32,
+    },
     /// Rollout and trainer disagree about the same weights.
     #[error(
         "rollout and trainer differ before the first update: mean k3-KL {mean_kl:.3e} (bound \
