@@ -3,10 +3,13 @@
 mod plan;
 mod quantize;
 mod reward;
+mod train;
 
 pub use plan::{CacheDtype, PlanArgs};
 pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
+
+pub use train::{DataCheckArgs, DataCommand, SupervisedArgs, TrainCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glmv_engine::{Precision, SamplingOverrides};
@@ -39,6 +42,12 @@ pub enum Command {
     /// Score answers, check the rules of the reward, or attack them.
     #[command(subcommand)]
     Reward(RewardCommand),
+    /// Learn from images and text, or from examples.
+    #[command(subcommand)]
+    Train(TrainCommand),
+    /// Check data files.
+    #[command(subcommand)]
+    Data(DataCommand),
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

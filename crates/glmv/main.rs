@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         args::Command::Bench(args) => cmd::bench::run(&args),
         args::Command::Quantize(args) => cmd::quantize::run(&args),
         args::Command::Reward(command) => cmd::reward::run(&command),
+        args::Command::Train(command) => cmd::train::run(&command),
+        args::Command::Data(command) => cmd::data::run(&command),
     };
     match result {
         Ok(code) => code,

@@ -227,6 +227,23 @@ pub fn handle_ctrl_c() -> anyhow::Result<()> {
     .context("cannot install the Ctrl-C handler")
 }
 
+/// Installs a Ctrl-C handler for work that stops at a good place: the first time asks for it, the
+/// second ends the program.
+pub fn handle_stop() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        eprintln!("\nstopping after this step; press Ctrl-C again to stop now");
+    })
+    .context("cannot install the Ctrl-C handler")
+}
+
+/// True once [`handle_stop`]'s Ctrl-C was pressed.
+pub fn stop_asked() -> bool {
+    STOP.load(Ordering::SeqCst)
+}
+
 /// Marks a generation as running while it lives.
 pub struct Interruptible;
 

@@ -45,17 +45,26 @@ impl Engine {
     ) -> Result<Self, Error> {
         // Cheap checks first: a bad tokenizer shows before gigabytes are read.
         glmv_model::Config::from_dir(dir)?;
-        let processor = Arc::new(Processor::from_dir(dir)?);
-        let path = dir.join("generation_config.json");
-        let failed = |path, reason| Error::File { path, reason };
-        let generation = match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                GenerationConfig::from_json(&text).map_err(|e| failed(path, e.to_string()))?
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => GenerationConfig::default(),
-            Err(e) => return Err(failed(path, e.to_string())),
-        };
+        let parts = parts(dir)?;
         let (model, skipped) = Glm4v::load(dir, device, options, progress)?;
+        let mut engine = Engine::around(model, parts)?;
+        engine.skipped = skipped;
+        Ok(engine)
+    }
+
+    /// An engine for a model that is loaded already, a trainer's say, with the processor and the
+    /// generation defaults of the checkpoint folder `dir`.
+    ///
+    /// # Errors
+    /// As [`Engine::load`], of those files.
+    pub fn of_model(model: Glm4v, dir: &Path) -> Result<Self, Error> {
+        Engine::around(model, parts(dir)?)
+    }
+
+    fn around(
+        model: Glm4v,
+        (processor, generation): (Arc<Processor>, GenerationConfig),
+    ) -> Result<Self, Error> {
         let config = EngineConfig::default();
         let (scheduler, runner) = state(&model, &config)?;
         Ok(Engine {
@@ -68,7 +77,7 @@ impl Engine {
             stats: Stats::default(),
             requests: 0,
             queued: Vec::new(),
-            skipped,
+            skipped: Vec::new(),
         })
     }
 
@@ -178,6 +187,19 @@ impl Engine {
     ) -> Result<ModelInputs, Error> {
         Ok(self.processor.process(conversation, options)?)
     }
+}
+
+/// What a checkpoint folder has beside weights.
+fn parts(dir: &Path) -> Result<(Arc<Processor>, GenerationConfig), Error> {
+    let processor = Arc::new(Processor::from_dir(dir)?);
+    let path = dir.join("generation_config.json");
+    let failed = |path, reason| Error::File { path, reason };
+    let generation = match std::fs::read_to_string(&path) {
+        Ok(text) => GenerationConfig::from_json(&text).map_err(|e| failed(path, e.to_string()))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => GenerationConfig::default(),
+        Err(e) => return Err(failed(path, e.to_string())),
+    };
+    Ok((processor, generation))
 }
 
 /// Bookkeeping and memory of a fresh engine.

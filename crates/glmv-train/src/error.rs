@@ -23,6 +23,15 @@ pub enum Error {
         "the gradients of {steps} steps in a row, up to step {step}, were not finite (norm {norm})"
     )]
     NotFinite { steps: u64, step: u64, norm: f64 },
+    /// A recipe that cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    Recipe { path: PathBuf, reason: String },
+    /// Data that cannot be used.
+    #[error(transparent)]
+    Data(#[from] glmv_data::Error),
+    /// What happens outside of training: a report that cannot be written, an answer that fails.
+    #[error("{0}")]
+    Other(String),
     /// Settings that contradict each other or the model.
     #[error("{key}: {reason}")]
     Setting { key: String, reason: String },

@@ -4,7 +4,7 @@ use crate::Error;
 use glmv_model::{Packed, Pixels};
 
 /// One tokenised sample.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// `[tokens]`.
     pub input_ids: Vec<u32>,
@@ -12,10 +12,26 @@ pub struct Sample {
     pub modality: Vec<u8>,
     /// True where the token is to be predicted from those before it, `[tokens]`; the first never is.
     pub counted: Vec<bool>,
+    /// Factor on the sample's share of a mean.
+    pub weight: f32,
     /// Patches of the images, row-major, with their (frames, height, width).
     pub images: (Vec<f32>, Vec<[u32; 3]>),
     /// Patches of the videos.
     pub videos: (Vec<f32>, Vec<[u32; 3]>),
+}
+
+impl Default for Sample {
+    /// No token yet, of weight 1.
+    fn default() -> Self {
+        Sample {
+            input_ids: Vec::new(),
+            modality: Vec::new(),
+            counted: Vec::new(),
+            weight: 1.0,
+            images: (Vec::new(), Vec::new()),
+            videos: (Vec::new(), Vec::new()),
+        }
+    }
 }
 
 /// Samples that go through the model together.
@@ -30,6 +46,8 @@ pub struct Micro {
     pub(crate) targets: Vec<u32>,
     /// Sample of each counted token.
     samples: Vec<usize>,
+    /// Weight of each counted token's sample.
+    weights: Vec<f32>,
 }
 
 impl Micro {
@@ -63,6 +81,7 @@ impl Micro {
                     micro.rows.push(start + at - 1);
                     micro.targets.push(*id);
                     micro.samples.push(index);
+                    micro.weights.push(sample.weight);
                 }
             }
         }
@@ -82,6 +101,11 @@ impl Micro {
     /// For each counted token the sample it belongs to.
     pub fn sample_of(&self) -> &[usize] {
         &self.samples
+    }
+
+    /// For each counted token the weight of its sample.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
     }
 
     pub(crate) fn image_pixels(&self) -> Option<Pixels<'_>> {

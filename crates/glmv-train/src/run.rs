@@ -52,7 +52,7 @@ pub trait Watch {
 pub struct SupervisedStep {
     #[serde(flatten)]
     pub report: StepReport,
-    /// Mean cross-entropy of the counted tokens, in nats.
+    /// Mean cross-entropy of the counted tokens, by their samples' weights, in nats.
     pub loss: f64,
     /// Samples of the step.
     pub samples: usize,
@@ -162,16 +162,18 @@ impl Run<'_> {
         let micros: Vec<Micro> = (lists.iter())
             .map(|list| Micro::new(list, merge))
             .collect::<Result<_, _>>()?;
-        let counted: usize = micros.iter().map(Micro::counted).sum();
-        let each = -1.0 / counted.max(1) as f32;
+        let all = micros.iter().flat_map(Micro::weights);
+        let weight: f64 = all.map(|w| f64::from(*w)).sum();
         let mut sum = 0.0;
-        let report = self.trainer.step(&micros, &mut |_, scores| {
-            sum -= total(scores);
-            Ok(vec![each; scores.logprobs.len()])
+        let report = self.trainer.step(&micros, &mut |index, scores| {
+            let weights = micros[index].weights();
+            sum -= total(scores, weights);
+            let shares = weights.iter().map(|w| (-f64::from(*w) / weight) as f32);
+            Ok(shares.collect())
         })?;
         Ok(SupervisedStep {
             report,
-            loss: sum / counted as f64,
+            loss: sum / weight,
             samples: lists.iter().map(Vec::len).sum(),
             micro_steps: lists.len(),
         })
@@ -208,16 +210,16 @@ impl Run<'_> {
 /// # Errors
 /// As [`scores`]; [`Error::Sample`] without a counted token.
 pub fn mean_loss(model: &Glm4v, micros: &[Micro]) -> Result<f64, Error> {
-    let (mut sum, mut counted) = (0.0, 0);
+    let (mut sum, mut weight) = (0.0, 0.0);
     for micro in micros.iter().filter(|m| m.counted() > 0) {
-        sum -= total(&scores(model, micro)?);
-        counted += micro.counted();
+        sum -= total(&scores(model, micro)?, micro.weights());
+        weight += micro.weights().iter().map(|w| f64::from(*w)).sum::<f64>();
     }
-    match counted {
-        0 => Err(Error::Sample {
+    match weight > 0.0 {
+        true => Ok(sum / weight),
+        false => Err(Error::Sample {
             reason: "nothing to evaluate: no counted token".into(),
         }),
-        n => Ok(sum / n as f64),
     }
 }
 
@@ -248,8 +250,10 @@ pub fn resume(
     Ok(())
 }
 
-fn total(scores: &Scores) -> f64 {
-    scores.logprobs.iter().map(|p| f64::from(*p)).sum()
+/// Weighted sum of the log-probabilities.
+fn total(scores: &Scores, weights: &[f32]) -> f64 {
+    let pairs = scores.logprobs.iter().zip(weights);
+    pairs.map(|(p, w)| f64::from(*p) * f64::from(*w)).sum()
 }
 
 fn due(step: u64, every: u64) -> bool {

@@ -1,9 +1,11 @@
 //! One subcommand, one file.
 
 pub mod bench;
+pub mod data;
 pub mod doctor;
 pub mod inspect;
 pub mod quantize;
 pub mod reward;
 pub mod run;
+pub mod train;
 pub mod verify;

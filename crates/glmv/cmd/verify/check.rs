@@ -87,6 +87,11 @@ impl<'a> Check<'a> {
         Ok(self.tensors(name)?.f32(name)?)
     }
 
+    /// Values and shape of a golden float64 tensor.
+    pub(super) fn f64(&mut self, name: &str) -> anyhow::Result<(Vec<f64>, Vec<usize>)> {
+        Ok(self.tensors(name)?.f64(name)?)
+    }
+
     /// Values and shape of a golden int64 tensor.
     pub(super) fn i64(&mut self, name: &str) -> anyhow::Result<(Vec<i64>, Vec<usize>)> {
         Ok(self.tensors(name)?.i64(name)?)

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::context::Context;
-use super::{generation, moe, pure, rotary, sequence, training, vision, visual_input};
+use super::{generation, grpo, moe, pure, rotary, sequence, training, vision, visual_input};
 
 /// What a case checks; one row of the table in `assets/golden/README.md` each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +79,6 @@ impl Kind {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// True for what the trainers will answer.
-    pub(super) fn is_training(self) -> bool {
-        matches!(self, Kind::Grpo)
-    }
-
     /// Runs a case of this kind and records every comparison in `check`.
     ///
     /// # Errors
@@ -106,7 +101,7 @@ impl Kind {
             Kind::ChatTemplate => pure::chat(context, check),
             Kind::SftGrads => training::grads(context, check),
             Kind::SftAdamw => training::adamw(context, check),
-            Kind::Grpo => anyhow::bail!("{}", super::report::NOT_YET),
+            Kind::Grpo => grpo::objectives(check),
         }
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod context;
 mod fields;
 mod generation;
+mod grpo;
 mod kind;
 mod moe;
 mod prompt;
@@ -85,7 +86,6 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 fn run_case(context: &Context<'_>, case: &Case) -> CaseReport {
     let outcome = match Kind::from_name(&case.kind) {
         None => Err(anyhow::anyhow!("unknown kind {:?}", case.kind)),
-        Some(kind) if kind.is_training() => Err(anyhow::anyhow!("{}", report::NOT_YET)),
         Some(kind) => compare(context, kind, case),
     };
     match outcome {

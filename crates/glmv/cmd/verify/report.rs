@@ -8,9 +8,6 @@ use glmv_testkit::Case;
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-/// Why a training case fails.
-pub(super) const NOT_YET: &str = "not yet";
-
 /// What JSON says instead of an infinite ratio: an exact value that differs, or NaN.
 const INFINITE: f64 = f64::MAX;
 
@@ -182,9 +179,6 @@ impl fmt::Display for Report {
             match kind.worst {
                 Some((ratio, place)) => {
                     writeln!(f, " worst {ratio:.3} of what is allowed: {place}")?
-                }
-                None if Kind::from_name(kind.name).is_some_and(Kind::is_training) => {
-                    writeln!(f, " {NOT_YET} (leave out with --only)")?;
                 }
                 None => writeln!(f)?,
             }

@@ -1,0 +1,175 @@
+//! `glmv train`: a recipe and a checkpoint in, a run with checkpoints, metrics and a report out.
+
+mod watch;
+
+use crate::args::{SupervisedArgs, TrainCommand};
+use crate::session;
+use anyhow::{Context as _, bail};
+use glmv_data::{EncodeOptions, Encoder, Loader, LoaderOptions, LongPolicy};
+use glmv_engine::Precision;
+use glmv_model::Glm4v;
+use glmv_monitor::{Display, Level, Monitor, MonitorConfig};
+use glmv_processor::Processor;
+use glmv_train::{
+    AdamW, Checkpoints, Micro, PackedSupply, Recipe, Resumed, Run, RunState, Trainer, resume,
+    sample_of,
+};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use watch::{Questions, Report};
+
+/// Runs the subcommand.
+pub fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        TrainCommand::Pretrain(args) => supervised(args, "pre-training"),
+        TrainCommand::Sft(args) => supervised(args, "fine-tuning"),
+    }
+}
+
+/// Pre-training and fine-tuning: the same loop, recipes apart.
+fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
+    let recipe = Recipe::read(&args.recipe, &args.set)?;
+    let settings = recipe.digest()?;
+    let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
+    let resumed = checkpoints.latest::<RunState>()?;
+    let resumed = match (args.resume, resumed) {
+        (true, Some(resumed)) => Some(resumed),
+        (true, None) => bail!("{}: no checkpoint to resume from", args.out.display()),
+        (false, Some(_)) => bail!(
+            "{} holds a run already: --resume goes on with it",
+            args.out.display()
+        ),
+        (false, None) => None,
+    };
+    session::handle_stop()?;
+    let processor = Arc::new(Processor::from_dir(&args.model)?);
+    let encoder = Encoder::new(processor, EncodeOptions::default())?;
+    let mut trainer = trainer(args, &recipe, resumed.as_ref())?;
+    if let Some(resumed) = &resumed {
+        let adamw = AdamW::new(recipe.train.adamw);
+        resume(&mut trainer, resumed, &settings, adamw)?;
+    }
+    let cursor = resumed.as_ref().map(|r| &r.state.cursor);
+    let supply = PackedSupply::open(&recipe.data, encoder.clone(), cursor, watch::bad_row);
+    let mut supply = supply.context("training data")?;
+    let held_out = held_out(&recipe, encoder, trainer.model())?;
+    let mut monitor = monitor(args, &recipe, what, resumed.as_ref())?;
+    monitor.note(trainer.steps(), Level::Info, &describe(&trainer, &held_out))?;
+    let questions = Questions::new(&recipe, &args.model)?;
+    let mut report = Report::new(monitor, questions);
+    let best = resumed.as_ref().and_then(|r| r.state.best);
+    let ended = Run {
+        trainer: &mut trainer,
+        supply: &mut supply,
+        held_out: &held_out,
+        checkpoints: &checkpoints,
+        origin: &args.model,
+        rhythm: recipe.rhythm,
+        steps: recipe.train.steps,
+        settings,
+        best,
+    }
+    .run(&mut report);
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            report.failed(trainer.steps(), &error);
+            return Err(error.into());
+        }
+    };
+    let page = report.finish(ended.step, supply.totals())?;
+    eprintln!("checkpoint {}", ended.checkpoint.display());
+    eprintln!("report {}", page.display());
+    Ok(match ended.complete {
+        true => ExitCode::SUCCESS,
+        false => {
+            eprintln!("stopped after step {}: --resume goes on", ended.step);
+            ExitCode::from(session::INTERRUPTED)
+        }
+    })
+}
+
+/// The model of the run on its device, as it was at the last checkpoint.
+fn trainer(
+    args: &SupervisedArgs,
+    recipe: &Recipe,
+    resumed: Option<&Resumed<RunState>>,
+) -> anyhow::Result<Trainer> {
+    let selected = session::open(args.device.into())?;
+    let dir = resumed.map_or(args.model.as_path(), |r| r.dir.as_path());
+    let (model, skipped) = session::with_bar(false, "loading", |progress| {
+        Glm4v::load(dir, &selected.device, Precision::F32, progress)
+            .with_context(|| format!("cannot load {}", dir.display()))
+    })?;
+    if let Some(first) = skipped.first() {
+        eprintln!("note: {} tensors are not trained and will not be saved, first {first}", skipped.len());
+    }
+    Ok(Trainer::new(model, recipe.train.clone())?)
+}
+
+/// Packed held-out samples, each file read once in order.
+fn held_out(recipe: &Recipe, encoder: Encoder, model: &Glm4v) -> anyhow::Result<Vec<Micro>> {
+    let eval = &recipe.eval;
+    if eval.sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options = LoaderOptions {
+        long: LongPolicy::Cut,
+        ..LoaderOptions::new(recipe.data.sequence)
+    };
+    let most = match eval.samples {
+        0 => usize::MAX,
+        n => n,
+    };
+    let merge = u32::try_from(model.config().vision.spatial_merge_size)?;
+    let (mut micros, mut taken) = (Vec::new(), 0);
+    for pack in Loader::start(eval.mixture(), encoder, options, None)? {
+        let pack = pack.context("held-out data")?;
+        let samples: Vec<_> = (pack.samples.iter().take(most - taken)).map(sample_of).collect();
+        taken += samples.len();
+        if !samples.is_empty() {
+            micros.push(Micro::new(&samples, merge)?);
+        }
+        if taken == most {
+            break;
+        }
+    }
+    if micros.iter().all(|m| m.counted() == 0) {
+        bail!("eval.sources: no token to predict in {taken} samples");
+    }
+    Ok(micros)
+}
+
+fn monitor(
+    args: &SupervisedArgs,
+    recipe: &Recipe,
+    what: &str,
+    resumed: Option<&Resumed<RunState>>,
+) -> anyhow::Result<Monitor> {
+    let config = MonitorConfig {
+        title: format!("{} ({what})", recipe.title),
+        recipe: recipe.to_toml()?,
+        total_steps: Some(recipe.train.steps),
+        resume: resumed.map(|r| r.state.step),
+        display: match args.plain {
+            true => Display::Plain,
+            false => Display::Auto,
+        },
+        curves: ["loss/train", "loss/held_out"].map(str::to_owned).to_vec(),
+        tensorboard: true,
+    };
+    open_monitor(&args.out, config)
+}
+
+fn open_monitor(dir: &Path, config: MonitorConfig) -> anyhow::Result<Monitor> {
+    Monitor::open(dir, config).with_context(|| format!("cannot record in {}", dir.display()))
+}
+
+/// What learns, for the notes of the run.
+fn describe(trainer: &Trainer, held_out: &[Micro]) -> String {
+    let list = trainer.parameters();
+    let all: usize = list.iter().map(|p| p.len()).sum();
+    let tokens: usize = held_out.iter().map(Micro::counted).sum();
+    format!("{all} parameters; {tokens} held-out tokens to predict")
+}
