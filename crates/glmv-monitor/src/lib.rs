@@ -5,8 +5,10 @@ mod clock;
 mod error;
 mod log;
 mod number;
+mod tensorboard;
 mod values;
 
 pub use error::Error;
 pub use log::MetricLog;
+pub use tensorboard::EventWriter;
 pub use values::Values;

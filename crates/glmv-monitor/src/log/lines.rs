@@ -139,11 +139,8 @@ impl JsonLines {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.is_broken {
-            return Err(Error::Line {
-                path: self.path.clone(),
-                line: 0,
-                reason: "an earlier failed write could not be taken back".to_owned(),
-            });
+            let source = std::io::Error::other("an earlier failed write could not be taken back");
+            return Err(io(&self.path, "write")(source));
         }
         if let Err(source) = self.file.write_all(bytes) {
             let back = self.file.set_len(self.len);
