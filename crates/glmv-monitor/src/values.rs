@@ -102,6 +102,17 @@ impl Values {
         members.filter_map(|(name, value)| Some((name.as_str(), number::from_json(value)?)))
     }
 
+    /// Every number with its path, counts among them.
+    pub(crate) fn numbers(&self) -> Vec<(Vec<&str>, f64)> {
+        let mut found = Vec::new();
+        for (name, value) in self.members.iter().chain(&self.counts) {
+            flatten(&mut vec![name], value, &mut |path, number| {
+                found.push((path.to_vec(), number));
+            });
+        }
+        found
+    }
+
     /// The line's members after step and time.
     ///
     /// # Errors
@@ -175,6 +186,23 @@ impl<const N: usize> From<[(&str, f64); N]> for Values {
             values.set(name, value);
         }
         values
+    }
+}
+
+/// Calls `found` for every number in objects of objects; lists are left out.
+pub(crate) fn flatten<'a>(
+    path: &mut Vec<&'a str>,
+    value: &'a Value,
+    found: &mut impl FnMut(&[&'a str], f64),
+) {
+    if let Value::Object(members) = value {
+        for (name, value) in members {
+            path.push(name);
+            flatten(path, value, found);
+            path.pop();
+        }
+    } else if let Some(number) = number::from_json(value) {
+        found(path, number);
     }
 }
 

@@ -142,19 +142,6 @@ impl<'a> Field<'a> {
         self.text().map(Some)
     }
 
-    /// Whether it is true; missing is false.
-    ///
-    /// # Errors
-    /// If it is no boolean.
-    pub(crate) fn flag(self) -> Result<bool, Error> {
-        if self.is_missing() {
-            return Ok(false);
-        }
-        self.value
-            .as_bool()
-            .ok_or_else(|| self.wrong("true or false"))
-    }
-
     /// The object.
     ///
     /// # Errors
