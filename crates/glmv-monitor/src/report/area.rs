@@ -113,11 +113,11 @@ mod tests {
         let svg = stacked("tiers", &labels, &rows, true);
         // easy: all of step 1, half of step 2; hard lies on it up to the top.
         assert!(
-            svg.contains("d=\"M46.0 10.00L412.0 103.00L412.0 196.00L46.0 196.00Z\""),
+            svg.contains("d=\"M46.0 10.00L406.0 103.00L406.0 196.00L46.0 196.00Z\""),
             "{svg}"
         );
         assert!(
-            svg.contains("d=\"M46.0 10.00L412.0 10.00L412.0 103.00L46.0 10.00Z\""),
+            svg.contains("d=\"M46.0 10.00L406.0 10.00L406.0 103.00L46.0 10.00Z\""),
             "{svg}"
         );
     }

@@ -10,7 +10,7 @@ use super::text::number;
 pub(super) const WIDTH: f64 = 420.0;
 pub(super) const HEIGHT: f64 = 220.0;
 pub(super) const LEFT: f64 = 46.0;
-pub(super) const RIGHT: f64 = WIDTH - 8.0;
+pub(super) const RIGHT: f64 = WIDTH - 14.0;
 pub(super) const TOP: f64 = 10.0;
 pub(super) const BOTTOM: f64 = HEIGHT - 24.0;
 /// Colours before they begin again.
@@ -27,13 +27,14 @@ pub(super) type Line<'a> = (&'a str, &'a [(u64, f64)]);
 pub(super) fn lines(title: &str, lines: &[Line]) -> String {
     let points = || lines.iter().flat_map(|(_, points)| points.iter());
     let num_bad = points().filter(|(_, number)| !number.is_finite()).count();
+    let num_points = points().count();
     let steps = Scale::of(points().map(|(step, _)| *step as f64));
-    let numbers = Scale::of(points().map(|(_, number)| *number));
+    let numbers = Scale::of(points().map(|(_, number)| *number)).map(Scale::padded);
     let mut html = figure(title, lines.len() == 1, lines);
     if num_bad > 0 {
         let _ = write!(
             html,
-            "<p class=\"error\">{num_bad} numbers are NaN or infinite</p>"
+            "<p class=\"error\">NaN or infinite: {num_bad} of {num_points}</p>"
         );
     }
     let (Some(x), Some(y)) = (steps, numbers) else {
@@ -233,10 +234,10 @@ mod tests {
     fn bad_numbers_are_marked() {
         let points = [(1, 1.0), (2, f64::NAN), (3, 2.0)];
         let svg = lines("loss", &[("loss", &points)]);
-        assert!(svg.contains("1 numbers are NaN") && svg.contains("class=\"nan\""));
+        assert!(svg.contains("infinite: 1 of 3") && svg.contains("class=\"nan\""));
         let (_, drawn) = svg.split_once("<svg").expect("a chart");
         assert!(!drawn.contains("NaN"), "{drawn}");
         let svg = lines("loss", &[("loss", &points[1..2])]);
-        assert!(!svg.contains("<svg") && svg.contains("1 numbers are NaN"));
+        assert!(!svg.contains("<svg") && svg.contains("infinite: 1 of 1"));
     }
 }

@@ -78,34 +78,7 @@ fn facts(run: &Run) -> String {
 
 /// Names and bodies of the sections that have anything.
 fn sections(run: &Run) -> Vec<(String, String)> {
-    let mut sections: Vec<(String, String)> = Vec::new();
-    let mut add = |name: &str, body: &str| match sections.iter_mut().find(|(n, _)| n == name) {
-        Some((_, present)) => present.push_str(body),
-        None => sections.push((name.to_owned(), body.to_owned())),
-    };
-    for chart in charts(&run.series) {
-        let lines: Vec<_> = (chart.lines.iter())
-            .map(|(label, series)| (*label, series.points.as_slice()))
-            .collect();
-        add(chart.group, &chart::lines(&chart.title, &lines));
-    }
-    if let Some(timing) = timing(&run.series) {
-        add("time", &timing);
-    }
-    for counts in &run.counts {
-        let group = counts
-            .name
-            .split_once('/')
-            .map_or("counts", |(group, _)| group);
-        let title = format!("{}, shares", counts.name);
-        add(
-            group,
-            &area::stacked(&title, &counts.labels, &counts.rows, true),
-        );
-    }
-    for (_, body) in &mut sections {
-        *body = format!("<div class=\"charts\">{body}</div>");
-    }
+    let mut sections = chart_sections(run);
     let texts = [
         ("rollouts", rollouts(run)),
         ("samples", samples(run)),
@@ -117,11 +90,93 @@ fn sections(run: &Run) -> Vec<(String, String)> {
     sections
 }
 
+/// A section per group of curves; those of one chart share the first section.
+fn chart_sections(run: &Run) -> Vec<(String, String)> {
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut add = |name, figure| match groups.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, figures)) => figures.push(figure),
+        None => groups.push((name, vec![figure])),
+    };
+    for chart in charts(&run.series) {
+        add(chart.group, chart.show());
+    }
+    for counts in &run.counts {
+        let group = counts
+            .name
+            .split_once('/')
+            .map_or("counts", |(group, _)| group);
+        let title = format!("{}, shares", counts.name);
+        add(
+            group,
+            area::stacked(&title, &counts.labels, &counts.rows, true),
+        );
+    }
+    if let Some((_, figures)) = groups.iter_mut().find(|(name, _)| *name == "time") {
+        figures.splice(0..0, timing(&run.series));
+    }
+    let (single, several): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(_, f)| f.len() == 1);
+    let name = |groups: &[(&str, _)]| {
+        groups
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let section = |groups: Vec<(&str, Vec<String>)>| {
+        let figures: String = groups
+            .iter()
+            .flat_map(|(_, figures)| figures)
+            .cloned()
+            .collect();
+        (
+            name(&groups),
+            format!("<div class=\"charts\">{figures}</div>"),
+        )
+    };
+    let single = (!single.is_empty()).then_some(single);
+    let groups = single
+        .into_iter()
+        .chain(several.into_iter().map(|group| vec![group]));
+    groups.map(section).collect()
+}
+
 /// A chart of one number, or of the same number of siblings.
 struct Chart<'a> {
     group: &'a str,
     title: String,
     lines: Vec<(&'a str, &'a Series)>,
+}
+
+/// Bytes of the unit in which bytes are shown.
+const GIB: f64 = (1_u64 << 30) as f64;
+
+impl Chart<'_> {
+    /// The chart as HTML; bytes in GiB.
+    fn show(&self) -> String {
+        let Some(title) = self.title.strip_suffix("bytes") else {
+            let lines = self
+                .lines
+                .iter()
+                .map(|(label, series)| (*label, series.points.as_slice()));
+            return chart::lines(&self.title, &lines.collect::<Vec<_>>());
+        };
+        let scaled = |series: &Series| -> Vec<(u64, f64)> {
+            series
+                .points
+                .iter()
+                .map(|(step, bytes)| (*step, bytes / GIB))
+                .collect()
+        };
+        let scaled: Vec<_> = self
+            .lines
+            .iter()
+            .map(|(label, series)| (*label, scaled(series)))
+            .collect();
+        let lines = scaled
+            .iter()
+            .map(|(label, points)| (*label, points.as_slice()));
+        chart::lines(&format!("{title}GiB"), &lines.collect::<Vec<_>>())
+    }
 }
 
 /// `loss/train` is a chart of the group `loss`; `domains`, `ocr`, `reward` is the line `ocr` of the

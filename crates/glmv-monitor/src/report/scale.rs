@@ -34,6 +34,15 @@ impl Scale {
         })
     }
 
+    /// A little more on both sides, so that lines do not run along the edge.
+    pub(super) fn padded(self) -> Self {
+        let pad = (self.high / 2.0 - self.low / 2.0) * 0.08;
+        Self {
+            low: (self.low - pad).max(f64::MIN),
+            high: (self.high + pad).min(f64::MAX),
+        }
+    }
+
     /// Where a number is, 0 at the low end and 1 at the high one.
     pub(super) fn share(self, number: f64) -> f64 {
         (number / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
@@ -99,7 +108,10 @@ mod tests {
         assert_eq!(labels(0.13, 0.94), ["0.2", "0.4", "0.6", "0.8"]);
         assert_eq!(labels(-3.0, 100.0), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(labels(12_000.0, 15_000.0), ["12k", "13k", "14k", "15k"]);
-        assert_eq!(labels(1e-6, 3e-6), ["1.0e-6", "2.0e-6", "3.0e-6"]);
+        assert_eq!(
+            labels(1e-6, 3e-6),
+            ["1.0e-6", "1.5e-6", "2.0e-6", "2.5e-6", "3.0e-6"]
+        );
         assert!(labels(f64::MIN, f64::MAX).len() > 1);
     }
 
