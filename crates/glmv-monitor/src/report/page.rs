@@ -41,7 +41,7 @@ pub(super) fn page(run: &Run) -> String {
             Text(name)
         );
     }
-    let _ = write!(html, "</main><script>{SCRIPT}</script></body></html>\n");
+    let _ = writeln!(html, "</main><script>{SCRIPT}</script></body></html>");
     html
 }
 
@@ -66,7 +66,12 @@ fn facts(run: &Run) -> String {
     let is_told = |series: &&Series| series.path.len() == 1 && !series.path[0].starts_with("time/");
     for series in run.series.iter().filter(is_told).take(MAX_TILES) {
         let last = series.points.last().map_or(f64::NAN, |(_, last)| *last);
-        let name = Text(&series.path[0]);
+        let name = &series.path[0];
+        let (name, last) = match name.strip_suffix("bytes") {
+            Some(start) => (format!("{start}GiB"), last / GIB),
+            None => (name.clone(), last),
+        };
+        let name = Text(&name);
         let _ = write!(
             html,
             "<div><b>{}</b><span>{name}</span></div>",

@@ -40,7 +40,9 @@ pub(super) fn date(unix_secs: f64) -> String {
     let secs = unix_secs as u64;
     let (mut days, secs) = (secs / 86_400, secs % 86_400);
     let mut year = 1970;
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     loop {
         let len = 365 + u64::from(is_leap(year));
         if days < len {
