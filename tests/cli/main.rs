@@ -8,3 +8,4 @@ mod plan;
 mod program;
 mod reward;
 mod run;
+mod train;

@@ -12,6 +12,9 @@ const ROUTER: &str = "glm4v_moe.router.variants";
 const ROTARY: &str = "glm4v_moe.rotary.text";
 const ORDER: &str = "glm4v.rope_index.video";
 const SIZES: &str = "processor.smart_resize";
+const GRADS: &str = "glm4v_moe.sft.grads";
+const ADAMW: &str = "glm4v.sft.adamw3";
+const GRPO: &str = "grpo.plain";
 
 fn check(folder: &Folder) -> Output {
     verify(folder.path(), &["--device", "cpu"])
@@ -87,10 +90,42 @@ fn a_result_off_by_one_percent_is_seen() {
         (ROUTER, "groups_scaled.scores"),
         (ROTARY, "q_rotated"),
         (ROTARY, "cos"),
+        (GRADS, "per_token_loss"),
+        (GRADS, "grad.model.language_model.layers.1.mlp.gate.weight"),
+        (GRADS, "grad.model.visual.patch_embed.proj.bias"),
     ] {
         let folder = Folder::with(&[id, SIZES]);
         folder.perturb(&format!("goldens/{id}.safetensors"), tensor);
         assert_fails(&folder, &[id], &format!("{tensor}: "));
+    }
+}
+
+#[test]
+fn training_off_by_one_percent_is_seen() {
+    let scale = |value: &mut serde_json::Value| {
+        *value = json!(value.as_f64().expect("a number") * 1.01);
+    };
+    for (id, key, named) in [
+        (GRADS, "global_grad_norm", "global_grad_norm: "),
+        (GRPO, "eps_high", "grad.std.token.keep: "),
+    ] {
+        let folder = Folder::with(&[id, SIZES]);
+        folder.edit_cases(|cases| {
+            let case = cases.iter_mut().find(|case| case["id"] == id);
+            scale(&mut case.expect("the case")[key]);
+        });
+        assert_fails(&folder, &[id], named);
+    }
+    // The optimiser's case needs the batch of another one.
+    let batch = "glm4v.sft.grads";
+    for (key, named) in [("lr", "losses.1: "), ("weight_decay", "param_after_3.")] {
+        let folder = Folder::with(&[ADAMW, batch, SIZES]);
+        folder.edit_cases(|cases| {
+            let case = cases.iter_mut().find(|case| case["id"] == ADAMW);
+            let value = &mut case.expect("the case")["optimizer"][key];
+            *value = json!(value.as_f64().expect("a number") * 1.5);
+        });
+        assert_fails(&folder, &[ADAMW], named);
     }
 }
 

@@ -5,9 +5,9 @@ mod controls;
 mod folder;
 mod program;
 
-use program::{KINDS, TRAINING, verify};
+use program::{KINDS, verify};
 
-/// Every case of every kind but the training ones passes, and the JSON says what was done.
+/// Every case of every kind passes, and the JSON says what was done.
 fn parity(device: &str) {
     let dir = glmv_testkit::golden_dir();
     let kinds = KINDS.join(",");
@@ -53,13 +53,13 @@ fn parity(device: &str) {
 }
 
 #[test]
-fn every_inference_case_passes_on_the_cpu() {
+fn every_case_passes_on_the_cpu() {
     parity("cpu");
 }
 
 /// Without an adapter this passes only where `GLMV_REQUIRE_GPU` does not ask for one.
 #[test]
-fn every_inference_case_passes_on_the_gpu() {
+fn every_case_passes_on_the_gpu() {
     let required = std::env::var_os("GLMV_REQUIRE_GPU").is_some_and(|value| value == "1");
     if !required {
         let probe = verify(
@@ -72,17 +72,6 @@ fn every_inference_case_passes_on_the_gpu() {
         }
     }
     parity("gpu");
-}
-
-/// Training kinds are listed as what they are, and fail unless left out.
-#[test]
-fn training_kinds_are_not_yet_there() {
-    let dir = glmv_testkit::golden_dir();
-    for kind in TRAINING {
-        let output = verify(&dir, &["--only", kind, "--device", "cpu"]);
-        assert_eq!(output.code, 1, "{output}");
-        assert!(output.stdout.contains("not yet"), "{output}");
-    }
 }
 
 #[test]

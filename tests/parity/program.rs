@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-/// Kinds that `verify` answers today.
-pub const KINDS: [&str; 15] = [
+/// Every kind.
+pub const KINDS: [&str; 18] = [
     "smart_resize",
     "video_sampling",
     "image_processor",
@@ -22,10 +22,10 @@ pub const KINDS: [&str; 15] = [
     "model_batch",
     "model_mixed",
     "model_bf16",
+    "sft_grads",
+    "sft_adamw",
+    "grpo",
 ];
-
-/// Kinds that wait for the trainers.
-pub const TRAINING: [&str; 3] = ["sft_grads", "sft_adamw", "grpo"];
 
 /// What a run left.
 pub struct Output {
