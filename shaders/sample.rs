@@ -28,7 +28,7 @@ static SHADERS: [Shader; 3] = [
     },
     Shader {
         name: "sample_pick",
-        source: source!("sample_pick.wgsl", "parts/sample_words.wgsl"),
+        source: source!("sample_pick.wgsl", "parts/sample_search.wgsl"),
         sets: &[
             &[("WG", "64u"), ("BITS", "4u")],
             &[("WG", "256u"), ("BITS", "2u")],

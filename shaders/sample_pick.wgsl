@@ -38,45 +38,9 @@ var<workgroup> chunk_sums: array<vec2<u32>, MAX_CHUNKS>;
 var<workgroup> shared_key: u32;
 var<workgroup> plan: vec4<u32>; // mode, top_k, cut, 1 with filters
 
-// The candidates of a lane: `base + j * WG` or, of a list, what stands there.
-var<private> changes: Changes;
-var<private> listed: bool;
-var<private> base: u32;
-var<private> count: u32;
-// What candidates are measured by.
-var<private> best: f32;
-var<private> scale: f32;
-var<private> low: u32; // least key that top_k leaves
-var<private> cut: u32; // key in which top_p ends
-var<private> last: u32; // largest id of that key which it leaves
-var<private> least: vec2<u32>; // least weight by min_p
-
-// What is summed, and by what it is found.
-const ALL: u32 = 0u; // one each, by key
-const MASS: u32 = 1u; // weights from `low` on, by key
-const TIES: u32 = 2u; // one each of key `cut`, by id
-const KEPT: u32 = 3u; // weights of what passes everything, by id
-
-fn measure(kind: u32, id: u32, key: u32) -> vec2<u32> {
-    if key == 0u || (kind == MASS && key < low) || (kind == TIES && key != cut) {
-        return vec2<u32>(0u);
-    }
-    if kind == ALL || kind == TIES {
-        return vec2<u32>(0u, 1u);
-    }
-    if kind == KEPT && (key < cut || (key == cut && id > last)) {
-        return vec2<u32>(0u);
-    }
-    let w = weight(best - from_key(key), scale);
-    if kind == KEPT && less64(w, least) {
-        return vec2<u32>(0u);
-    }
-    return w;
-}
-
-fn candidate(j: u32) -> u32 {
-    let at = base + j * WG;
-    if listed {
+fn candidate(s: Search, j: u32) -> u32 {
+    let at = s.base + j * WG;
+    if s.listed {
         return list[at];
     }
     return at;
@@ -98,11 +62,11 @@ fn add_lanes(lane: u32, mine: vec4<u32>) -> vec4<u32> {
 }
 
 // Sum of a measure over all candidates.
-fn total_of(kind: u32, lane: u32) -> vec2<u32> {
+fn total_of(s: Search, kind: u32, lane: u32) -> vec2<u32> {
     var sum = vec2<u32>(0u);
-    for (var j = 0u; j < count; j++) {
-        let id = candidate(j);
-        sum = add64(sum, measure(kind, id, scored(changes, id).y));
+    for (var j = 0u; j < s.count; j++) {
+        let id = candidate(s, j);
+        sum = add64(sum, measure(s, kind, id, scored(s.changes, id).y));
     }
     return add_lanes(lane, vec4<u32>(sum, 0u, 0u)).xy;
 }
@@ -114,7 +78,7 @@ struct Place {
 }
 
 // Keys and ids have `bits` bits behind those that all candidates share, `start`.
-fn find(kind: u32, lane: u32, goal: vec2<u32>, bits: u32, start: u32) -> Place {
+fn find(s: Search, kind: u32, lane: u32, goal: vec2<u32>, bits: u32, start: u32) -> Place {
     var value = start;
     var before = vec2<u32>(0u);
     var shift = bits;
@@ -123,13 +87,13 @@ fn find(kind: u32, lane: u32, goal: vec2<u32>, bits: u32, start: u32) -> Place {
         for (var b = 0u; b < BINS; b++) {
             bins[lane * BINS + b] = vec2<u32>(0u);
         }
-        for (var j = 0u; j < count; j++) {
-            let id = candidate(j);
-            let key = scored(changes, id).y;
+        for (var j = 0u; j < s.count; j++) {
+            let id = candidate(s, j);
+            let key = scored(s.changes, id).y;
             let field = select(id, key, kind == ALL || kind == MASS);
             if ((field >> shift) >> BITS) == value {
                 let bin = lane * BINS + ((field >> shift) & (BINS - 1u));
-                bins[bin] = add64(bins[bin], measure(kind, id, key));
+                bins[bin] = add64(bins[bin], measure(s, kind, id, key));
             }
         }
         workgroupBarrier();
@@ -175,23 +139,24 @@ fn kth_of_chunks(k: u32, chunks: u32, lane: u32) -> u32 {
 
 // Lists what may pass the filters: keys from `from_least` on whose weight exceeds `floor`, or whatever
 // their weight if `any`.
-fn collect(row: u32, vocab: u32, lane: u32, from_least: u32, floor: vec2<u32>, any: bool) {
-    listed = true;
-    base = row * info[3] + lane;
-    count = 0u;
+fn collect(start: Search, row: u32, vocab: u32, lane: u32, from_least: u32, floor: vec2<u32>, any: bool) -> Search {
+    var s = start;
+    s.listed = true;
+    s.base = row * info[3] + lane;
+    s.count = 0u;
     for (var id = lane; id < vocab; id += WG) {
-        let key = scored(changes, id).y;
-        if key >= max(from_least, 1u) {
-            if any || less64(floor, weight(best - from_key(key), scale)) {
-                list[base + count * WG] = id;
-                count++;
-            }
+        let key = scored(s.changes, id).y;
+        if key >= max(from_least, 1u) && (any || less64(floor, weight(s.best - from_key(key), s.scale))) {
+            list[s.base + s.count * WG] = id;
+            s.count++;
         }
     }
+    return s;
 }
 
 // Narrows the candidates by top_k, top_p and min_p; `mass` is the sum over the whole row.
-fn filter_row(row: u32, vocab: u32, chunks: u32, lane: u32, mass: vec2<u32>) {
+fn filter_row(start: Search, row: u32, vocab: u32, chunks: u32, lane: u32, mass: vec2<u32>) -> Search {
+    var s = start;
     let filters = workgroupUniformLoad(&plan);
     let top_k = filters.y;
     let share_cut = filters.z;
@@ -200,35 +165,36 @@ fn filter_row(row: u32, vocab: u32, chunks: u32, lane: u32, mass: vec2<u32>) {
         if top_k <= chunks {
             from_least = kth_of_chunks(top_k, chunks, lane);
         }
-        collect(row, vocab, lane, from_least, vec2<u32>(0u), true);
-        let all = total_of(ALL, lane).y;
-        let kth = find(ALL, lane, vec2<u32>(0u, max(all, top_k) - top_k), 32u, 0u).value;
-        low = select(1u, kth, all > top_k);
-        cut = low;
+        s = collect(s, row, vocab, lane, from_least, vec2<u32>(0u), true);
+        let all = total_of(s, ALL, lane).y;
+        let kth = find(s, ALL, lane, vec2<u32>(0u, max(all, top_k) - top_k), 32u, 0u).value;
+        s.low = select(1u, kth, all > top_k);
+        s.cut = s.low;
     } else {
         // All that weigh at most a 2^19th of what may go weigh less than it together.
         let floor = shift_right(share(mass, share_cut), 19u);
-        collect(row, vocab, lane, 1u, floor, false);
+        s = collect(s, row, vocab, lane, 1u, floor, false);
     }
     if share_cut > 0u {
-        let held = total_of(MASS, lane);
+        let held = total_of(s, MASS, lane);
         var whole = held;
         if top_k == 0u {
             whole = mass;
         }
         let budget = share(whole, share_cut);
         var removed = sub64(whole, held);
-        let place = find(MASS, lane, sub64(budget, removed), 32u, 0u);
+        let place = find(s, MASS, lane, sub64(budget, removed), 32u, 0u);
         removed = add64(removed, place.before);
-        cut = place.value;
-        let ties = total_of(TIES, lane).y;
-        let gone = quotient(sub64(budget, removed), weight(best - from_key(cut), scale));
-        let place_of_last = find(TIES, lane, vec2<u32>(0u, ties - min(gone, ties - 1u) - 1u), ID_BITS, 0u);
-        last = place_of_last.value;
+        s.cut = place.value;
+        let ties = total_of(s, TIES, lane).y;
+        let gone = quotient(sub64(budget, removed), weight(s.best - from_key(s.cut), s.scale));
+        let place_of_last = find(s, TIES, lane, vec2<u32>(0u, ties - min(gone, ties - 1u) - 1u), ID_BITS, 0u);
+        s.last = place_of_last.value;
     }
+    return s;
 }
 
-fn logprob(row: u32, token: u32, top: f32, sum: vec2<u32>) -> u32 {
+fn logprob(changes: Changes, row: u32, token: u32, top: f32, sum: vec2<u32>) -> u32 {
     let key = scored(changes, token).z;
     if key == 0u {
         return 0xff800000u; // -inf
@@ -249,11 +215,12 @@ fn main(
     if row >= info[0] {
         return;
     }
-    changes = changes_of(row, vocab);
-    scale = bitcast<f32>(rule(row, AT_SCALE));
-    least = vec2<u32>(rule(row, AT_LEAST), rule(row, AT_LEAST + 1u));
+    var s: Search;
+    s.changes = changes_of(row, vocab);
+    s.scale = bitcast<f32>(rule(row, AT_SCALE));
+    s.least = vec2<u32>(rule(row, AT_LEAST), rule(row, AT_LEAST + 1u));
     if lane == 0u {
-        let filters = rule(row, AT_TOP_K) | rule(row, AT_CUT) | least.x | least.y;
+        let filters = rule(row, AT_TOP_K) | rule(row, AT_CUT) | s.least.x | s.least.y;
         plan = vec4<u32>(rule(row, AT_MODE), rule(row, AT_TOP_K), rule(row, AT_CUT), min(filters, 1u));
     }
     // The row's best and its sums.
@@ -285,31 +252,30 @@ fn main(
         }
         return;
     }
-    best = from_key(top.y);
-    low = 1u;
-    cut = 0u;
-    last = NONE;
+    s.best = from_key(top.y);
+    s.low = 1u;
+    s.cut = 0u;
+    s.last = NONE;
     let given = rule(row, AT_GIVEN);
     var token = select(top.z, given, mode == FORCED);
     if mode == DRAW {
         if workgroupUniformLoad(&plan).w == 1u {
-            filter_row(row, vocab, chunks, lane, mass.zw);
-            token = find(KEPT, lane, share(total_of(KEPT, lane), given), ID_BITS, 0u).value;
+            s = filter_row(s, row, vocab, chunks, lane, mass.zw);
+            token = find(s, KEPT, lane, share(total_of(s, KEPT, lane), given), ID_BITS, 0u).value;
         } else {
             var goal = share(mass.zw, given);
-            least = vec2<u32>(0u);
             var chunk = 0u;
             while chunk + 1u < chunks && !less64(goal, chunk_sums[chunk]) {
                 goal = sub64(goal, chunk_sums[chunk]);
                 chunk++;
             }
-            listed = false;
-            base = chunk * CHUNK + lane;
-            count = (min(CHUNK, vocab - chunk * CHUNK) + WG - 1u - lane) / WG;
-            token = find(KEPT, lane, goal, CHUNK_BITS, (chunk * CHUNK) >> CHUNK_BITS).value;
+            s.listed = false;
+            s.base = chunk * CHUNK + lane;
+            s.count = (min(CHUNK, vocab - chunk * CHUNK) + WG - 1u - lane) / WG;
+            token = find(s, KEPT, lane, goal, CHUNK_BITS, (chunk * CHUNK) >> CHUNK_BITS).value;
         }
     }
     if lane == 0u {
-        out[row] = vec2<u32>(token, logprob(row, token, from_key(top.w), mass.xy));
+        out[row] = vec2<u32>(token, logprob(s.changes, row, token, from_key(top.w), mass.xy));
     }
 }

@@ -20,11 +20,13 @@ pub enum Op {
     MoeExperts,
     /// The fused launches of decoding.
     Fused,
+    /// The choice of tokens.
+    Sample,
 }
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 12] = [
+    pub const ALL: [Op; 13] = [
         Op::PosEmbed,
         Op::Embed,
         Op::Splice,
@@ -37,6 +39,7 @@ impl Op {
         Op::MoeRouter,
         Op::MoeExperts,
         Op::Fused,
+        Op::Sample,
     ];
 
     /// Name in `GLMV_KERNELS`, in `glmv doctor` and in reports.
@@ -54,6 +57,7 @@ impl Op {
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",
             Op::Fused => "fused",
+            Op::Sample => "sample",
         }
     }
 

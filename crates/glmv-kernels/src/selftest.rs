@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 mod cache;
 mod cases;
+mod samples;
 
 /// One op on one device.
 #[derive(Clone, Debug)]
@@ -80,7 +81,7 @@ fn tolerance(op: Op) -> f32 {
     match op {
         Op::Splice | Op::KvWrite | Op::Embed => 0.0,
         Op::Rope => 2e-6,
-        Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter => 2e-5,
+        Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter | Op::Sample => 2e-5,
         Op::Linear | Op::Attention | Op::MoeExperts | Op::Fused => 1e-4,
     }
 }
@@ -99,6 +100,7 @@ fn measure(op: Op, inputs: &Inputs) -> Outcome {
         Op::MoeRouter => cases::routers(inputs),
         Op::MoeExperts => cases::experts(inputs),
         Op::Fused => cases::fused(inputs),
+        Op::Sample => samples::samples(inputs),
     }
 }
 

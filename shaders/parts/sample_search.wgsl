@@ -1,4 +1,42 @@
-// Behind sample_pick: arithmetic on unsigned integers of 64 bits, (high, low).
+// Behind sample_pick: what candidates are measured by, and arithmetic on unsigned integers of 64
+// bits, (high, low).
+
+// The candidates of a lane and what they are measured by.
+struct Search {
+    changes: Changes,
+    listed: bool, // candidate j is what stands at base + j * WG of the list, else that number itself
+    base: u32,
+    count: u32,
+    best: f32,
+    scale: f32,
+    low: u32, // least key that top_k leaves
+    cut: u32, // key in which top_p ends
+    last: u32, // largest id of that key which it leaves
+    least: vec2<u32>, // least weight by min_p
+}
+
+// What is summed, and by what it is found.
+const ALL: u32 = 0u; // one each, by key
+const MASS: u32 = 1u; // weights from `low` on, by key
+const TIES: u32 = 2u; // one each of key `cut`, by id
+const KEPT: u32 = 3u; // weights of what passes everything, by id
+
+fn measure(s: Search, kind: u32, id: u32, key: u32) -> vec2<u32> {
+    if key == 0u || (kind == MASS && key < s.low) || (kind == TIES && key != s.cut) {
+        return vec2<u32>(0u);
+    }
+    if kind == ALL || kind == TIES {
+        return vec2<u32>(0u, 1u);
+    }
+    if kind == KEPT && (key < s.cut || (key == s.cut && id > s.last)) {
+        return vec2<u32>(0u);
+    }
+    let w = weight(s.best - from_key(key), s.scale);
+    if kind == KEPT && less64(w, s.least) {
+        return vec2<u32>(0u);
+    }
+    return w;
+}
 
 // a * x / 2^32, rounded down, for a < 2^63.
 fn share(a: vec2<u32>, x: u32) -> vec2<u32> {
@@ -34,9 +72,9 @@ fn quotient(a: vec2<u32>, b: vec2<u32>) -> u32 {
     var rest = a;
     var result = 0u;
     for (var i = 20u; i > 0u; i--) {
-        let part = shift_left(b, i - 1u);
-        if !less64(rest, part) {
-            rest = sub64(rest, part);
+        let piece = shift_left(b, i - 1u);
+        if !less64(rest, piece) {
+            rest = sub64(rest, piece);
             result |= 1u << (i - 1u);
         }
     }
