@@ -35,6 +35,7 @@ mod dense;
 mod few;
 pub mod moe;
 mod repeat;
+mod sample;
 
 use std::fmt::Write as _;
 
@@ -182,6 +183,7 @@ pub fn all() -> impl Iterator<Item = &'static Shader> {
         .iter()
         .chain(few::shaders())
         .chain(moe::SHADERS)
+        .chain(sample::shaders())
 }
 
 /// The kernel of that name.

@@ -73,7 +73,10 @@ impl Place {
         let mut command = glmv();
         let model = golden().join("glm4v_moe-f32");
         command.args(["train", "sft", "--device", "cpu", "--plain", "--recipe"]);
-        command.arg(self.path("recipe.toml")).arg("--model").arg(model);
+        command
+            .arg(self.path("recipe.toml"))
+            .arg("--model")
+            .arg(model);
         command.arg("--out").arg(self.path(out)).args(more);
         command
     }
@@ -137,9 +140,27 @@ fn a_run_learns_and_leaves_models_metrics_and_a_report() {
     }
     // A checkpoint is a model: it answers as it has learnt to.
     let model = place.checkpoint("run", 30);
-    let args = ["run", "--device", "cpu", "--greedy", "--json", "--max-new-tokens", "24", "--model"];
-    let said = glmv().args(args).arg(model).arg("What is 3?").output().unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let args = [
+        "run",
+        "--device",
+        "cpu",
+        "--greedy",
+        "--json",
+        "--max-new-tokens",
+        "24",
+        "--model",
+    ];
+    let said = glmv()
+        .args(args)
+        .arg(model)
+        .arg("What is 3?")
+        .output()
+        .unwrap();
+    assert!(
+        said.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said.stderr)
+    );
     let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
     assert!(said["text"].as_str().unwrap().contains("It is"), "{said}");
 }
@@ -178,7 +199,12 @@ fn a_killed_run_goes_on_byte_for_byte() {
 fn kills_at_random_moments_lose_no_complete_checkpoint() {
     let kills: u64 = std::env::var("GLMV_KILLS").map_or(20, |n| n.parse().expect("a number"));
     let place = Place::new();
-    let settings = ["--set", "train.steps=100000", "--set", "rhythm.save_every=1"];
+    let settings = [
+        "--set",
+        "train.steps=100000",
+        "--set",
+        "rhythm.save_every=1",
+    ];
     let settings = [&settings[..], &["--set", "rhythm.eval_every=0"]].concat();
     let mut before = 0;
     let mut random = 12345u64;
@@ -198,7 +224,9 @@ fn kills_at_random_moments_lose_no_complete_checkpoint() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         std::thread::sleep(Duration::from_millis(100 + (random >> 33) % 700));
         let ended = child.try_wait().unwrap();
         child.kill().ok();
@@ -208,7 +236,10 @@ fn kills_at_random_moments_lose_no_complete_checkpoint() {
         let newest = place.steps("run").last().map_or(0, |name| {
             name.trim_start_matches("step-").parse::<u64>().unwrap()
         });
-        assert!(newest >= before, "kill {kill}: step {newest} after {before}");
+        assert!(
+            newest >= before,
+            "kill {kill}: step {newest} after {before}"
+        );
         before = newest;
     }
     assert!(before > 0, "no checkpoint in {kills} tries");
@@ -217,7 +248,12 @@ fn kills_at_random_moments_lose_no_complete_checkpoint() {
     let more = [&settings[2..], &["--set", &end, "--resume"]].concat();
     let said = place.train("run", &more);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
-    assert!(place.checkpoint("run", before + 1).join("model.safetensors").exists());
+    assert!(
+        place
+            .checkpoint("run", before + 1)
+            .join("model.safetensors")
+            .exists()
+    );
 }
 
 #[test]
@@ -228,23 +264,50 @@ fn what_cannot_be_trained_is_named() {
         assert_clear_error(&said, names);
         assert_ne!(said.code, Some(0));
     };
-    refused("a", &["--set", "data.sequense=5"], &["recipe.toml", "sequense"]);
+    refused(
+        "a",
+        &["--set", "data.sequense=5"],
+        &["recipe.toml", "sequense"],
+    );
     refused("b", &["--resume"], &["no checkpoint to resume"]);
-    refused("c", &["--set", "train.schedule.rate=-1"], &["schedule.rate"]);
-    refused("d", &["--set", "data.sources=[{path=\"gone.jsonl\"}]"], &["gone.jsonl"]);
-    refused("e", &["--set", "data.long=error", "--set", "data.sequence=8"], &["train.jsonl", "8"]);
+    refused(
+        "c",
+        &["--set", "train.schedule.rate=-1"],
+        &["schedule.rate"],
+    );
+    refused(
+        "d",
+        &["--set", "data.sources=[{path=\"gone.jsonl\"}]"],
+        &["gone.jsonl"],
+    );
+    refused(
+        "e",
+        &["--set", "data.long=error", "--set", "data.sequence=8"],
+        &["train.jsonl", "8"],
+    );
     let frozen = "train.groups={vision={freeze=true},projector={freeze=true},text={freeze=true},router={freeze=true}}";
     refused("f", &["--set", frozen], &["frozen"]);
     // A rate at which nothing stays finite ends the run and leaves the checkpoints before it.
     refused(
         "g",
-        &["--set", "train.schedule.rate=1e38", "--set", "train.schedule.warmup=0", "--set", "train.patience=2"],
+        &[
+            "--set",
+            "train.schedule.rate=1e38",
+            "--set",
+            "train.schedule.warmup=0",
+            "--set",
+            "train.patience=2",
+        ],
         &["not finite"],
     );
     // A second run does not write over the first.
     assert_eq!(place.train("h", &["--set", "train.steps=1"]).code, Some(0));
     refused("h", &[], &["--resume"]);
-    refused("h", &["--resume", "--set", "data.batch=1"], &["another recipe"]);
+    refused(
+        "h",
+        &["--resume", "--set", "data.batch=1"],
+        &["another recipe"],
+    );
     // Data that runs out.
     refused(
         "i",
@@ -265,7 +328,13 @@ fn bad_rows_are_reported_by_line() {
     place.write("bad.jsonl", &rows.join("\n"));
     let model = golden().join("glm4v_moe-f32");
     let file = place.path("bad.jsonl");
-    let args = ["data", "check", file.to_str().unwrap(), "--model", model.to_str().unwrap()];
+    let args = [
+        "data",
+        "check",
+        file.to_str().unwrap(),
+        "--model",
+        model.to_str().unwrap(),
+    ];
     let said = say(&args);
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     for text in ["missing.png", "messages"] {
@@ -273,7 +342,10 @@ fn bad_rows_are_reported_by_line() {
     }
     let said = say(&[&args[..], &["--json", "--sequence", "64"]].concat());
     let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!((&report["rows"], &report["bad_rows"]), (&4.into(), &2.into()));
+    assert_eq!(
+        (&report["rows"], &report["bad_rows"]),
+        (&4.into(), &2.into())
+    );
     let lines: Vec<u64> = (report["bad"].as_array().unwrap().iter())
         .map(|bad| bad["line"].as_u64().unwrap())
         .collect();
@@ -282,12 +354,25 @@ fn bad_rows_are_reported_by_line() {
     let sources = "data.sources=[{path=\"bad.jsonl\"}]";
     let said = place.train("a", &["--set", sources]);
     assert_clear_error(&said, &["bad.jsonl"]);
-    let steps = ["--set", sources, "--set", "train.steps=2", "--set", "data.bad_rows=100"];
+    let steps = [
+        "--set",
+        sources,
+        "--set",
+        "train.steps=2",
+        "--set",
+        "data.bad_rows=100",
+    ];
     let said = place.train("b", &steps);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     assert!(said.stderr.contains("left out:"), "{}", said.stderr);
     // A whole file is fine.
     let good = place.path("train.jsonl");
-    let said = say(&["data", "check", good.to_str().unwrap(), "--model", model.to_str().unwrap()]);
+    let said = say(&[
+        "data",
+        "check",
+        good.to_str().unwrap(),
+        "--model",
+        model.to_str().unwrap(),
+    ]);
     assert_eq!(said.code, Some(0), "{}", said.stdout);
 }

@@ -2,6 +2,10 @@
 //! a process of its own, because both counters are the process's.
 
 use burn::tensor::{DType, Device, Tensor};
+use glmv::engine::{
+    Conversation, Engine, Event, Message, Part, Precision, RenderOptions, Request, Role,
+    SamplingParams,
+};
 use glmv::kernels::device::{Choice, list, read, select};
 use glmv::kernels::{QueueLog, Watch, counts, linear, rms_norm, swiglu};
 
@@ -53,9 +57,45 @@ fn every_dispatch_is_counted() {
     let _ = Tensor::<1>::ones([3], &device).add_scalar(1.0);
     assert!(watch.counts().dispatches > before);
     drop(watch);
+    an_engine_reads_eight_bytes_a_token(&device);
     // Nothing is counted while nobody watches, and an idle device dispatches nothing.
     let (_, idle) = counts(|| ());
     assert_eq!(idle, Default::default());
     let (_, queue) = log.counts(&device, || ()).unwrap();
     assert_eq!(queue.dispatches, 0);
+}
+
+/// Ids and log-probabilities come back, whatever the parameters; never a row of logits.
+fn an_engine_reads_eight_bytes_a_token(device: &Device) {
+    let dir = glmv_testkit::golden_dir().join("glm4v_moe-f32");
+    let mut engine = Engine::load(&dir, device, Precision::F32, &|_, _| {}).unwrap();
+    let text = vec![Part::Text("Hello".to_string())];
+    let conversation = Conversation::new(vec![Message::new(Role::User, text)]);
+    let inputs = engine.prepare(&conversation, &RenderOptions::default());
+    let inputs = inputs.unwrap();
+    let params = SamplingParams {
+        max_new_tokens: 5,
+        temperature: 0.9,
+        top_p: Some(0.9),
+        repetition_penalty: 1.1,
+        ignore_stop: true,
+        ..SamplingParams::default()
+    };
+    let (tokens, counted) = counts(|| {
+        let request = Request::new(inputs, params).samples(3);
+        engine.add(request).unwrap();
+        let mut tokens = 0;
+        while !engine.is_idle() {
+            let events = engine.step().unwrap();
+            tokens += events
+                .iter()
+                .filter(|e| matches!(e, Event::Token(_)))
+                .count();
+        }
+        tokens
+    });
+    assert_eq!(tokens, 15);
+    assert_eq!(counted.bytes_read, 8 * tokens as u64, "{counted:?}");
+    let picks = counted.kernels.get("sample_pick").copied();
+    assert_eq!(picks, Some(counted.reads), "{counted:?}");
 }

@@ -6,14 +6,19 @@ use glmv::engine::{
     Completion, Engine, EngineConfig, Event, FinishReason, KvFormat, ModelInputs, Precision,
     Request, RequestId, SamplingParams,
 };
+use glmv::sampling::Logprobs;
 use std::collections::BTreeMap;
 
 const MODELS: [&str; 2] = ["glm4v-f32", "glm4v_moe-f32"];
 
+/// Greedy, top-p, repetition penalty and top-k in turn.
 fn params(seed: u64, tokens: usize) -> SamplingParams {
     SamplingParams {
         max_new_tokens: tokens,
         temperature: if seed.is_multiple_of(4) { 0.0 } else { 1.0 },
+        top_p: (seed % 4 == 1).then_some(0.95),
+        repetition_penalty: if seed % 4 == 2 { 1.1 } else { 1.0 },
+        top_k: (seed % 4 == 3).then_some(50),
         seed,
         ignore_stop: true,
         ..SamplingParams::default()
@@ -379,6 +384,35 @@ fn an_eight_bit_cache_is_close() {
             let diff = max_diff(&full.logprobs[..1], &coded.logprobs[..1]);
             println!("{name}: the 8-bit cache moves the first log-probability by {diff:.1e}");
             assert!(diff > 0.0 && diff < 0.1, "{name}: {diff}");
+        }
+    }
+}
+
+#[test]
+fn the_policys_logprobs_are_of_the_same_tokens() {
+    for device in devices() {
+        for name in MODELS {
+            let mut engine = engine(name, &device, Precision::F32);
+            let inputs = prompt(&engine, "Hello, who are you?", false);
+            let placeholders = engine.placeholder_ids();
+            let mut run = |temperature, forbidden_ids: &[u32], logprobs| {
+                let params = SamplingParams {
+                    temperature,
+                    forbidden_ids: forbidden_ids.to_vec(),
+                    logprobs,
+                    ..params(5, 8)
+                };
+                alone(&mut engine, Request::new(inputs.clone(), params)).remove(0)
+            };
+            // Where nothing is scaled or masked both are the same.
+            let model = run(1.0, &[], Logprobs::Model);
+            let policy = run(1.0, &[], Logprobs::Policy);
+            assert_eq!(model.token_ids, policy.token_ids, "{name}");
+            assert!(max_diff(&model.logprobs, &policy.logprobs) < 1e-5);
+            let model = run(0.6, &placeholders, Logprobs::Model);
+            let policy = run(0.6, &placeholders, Logprobs::Policy);
+            assert_eq!(model.token_ids, policy.token_ids, "{name}");
+            assert!(max_diff(&model.logprobs, &policy.logprobs) > 1e-2);
         }
     }
 }

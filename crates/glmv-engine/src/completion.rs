@@ -36,7 +36,7 @@ pub struct Timings {
 pub struct Completion {
     /// Generated ids, a final stop token included.
     pub token_ids: Vec<u32>,
-    /// Log-softmax of the raw logits at each generated id.
+    /// Log-probability of each generated id, as [`glmv_sampling::SamplingParams::logprobs`] asks for.
     pub logprobs: Vec<f32>,
     /// Places in `token_ids` that the thinking budget chose: trainers leave them out of the loss.
     pub forced: Vec<usize>,

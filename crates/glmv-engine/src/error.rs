@@ -33,6 +33,9 @@ pub enum Error {
     /// Pixel values and grids disagree.
     #[error("the grids of the prompt need {needed} pixel values, there are {found}")]
     Pixels { needed: usize, found: usize },
+    /// Tokens could not be chosen: a bug in the bookkeeping of rows.
+    #[error("choosing tokens: {reason}")]
+    Sample { reason: String },
     /// Prompts and parameters of a batch differ in number.
     #[error("{prompts} prompts with {params} sets of sampling parameters")]
     Count { prompts: usize, params: usize },
@@ -45,4 +48,17 @@ pub enum Error {
     /// The bookkeeping of blocks failed: a bug, not a full cache.
     #[error("requests wait for KV blocks and none runs; {available} of {limit} are available")]
     Stuck { available: usize, limit: usize },
+}
+
+impl From<glmv_kernels::SampleError> for Error {
+    fn from(error: glmv_kernels::SampleError) -> Self {
+        use glmv_kernels::SampleError;
+        match error {
+            SampleError::Device(error) => error.into(),
+            SampleError::Sampling(error) => error.into(),
+            error => Error::Sample {
+                reason: error.to_string(),
+            },
+        }
+    }
 }

@@ -7,9 +7,9 @@ use crate::scheduler::{Chunk, Row, SequenceId};
 use crate::sequence::Sequence;
 use crate::stats::Stats;
 use burn::tensor::Tensor;
-use glmv_kernels::device::read;
 use glmv_kernels::row_invariant;
 use glmv_model::{BlockId, Glm4v, KvPool, Pixels, Probe, Rows};
+use glmv_sampling::Sampled;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Runs a part of a prompt; returns the logits `[vocab]` behind the prompt if it ends there.
+    /// Runs a part of a prompt; returns the logits `[1, vocab]` behind the prompt if it ends there.
     ///
     /// # Errors
     /// The model's and the device's.
@@ -44,7 +44,7 @@ impl Runner {
         sequence: &mut Sequence,
         chunk: Chunk,
         stats: &mut Stats,
-    ) -> Result<Option<Vec<f32>>, Error> {
+    ) -> Result<Option<Tensor<2>>, Error> {
         let features = self.visuals(model, sequence, chunk, stats)?;
         let start = Instant::now();
         let launches = glmv_kernels::launches();
@@ -65,7 +65,7 @@ impl Runner {
         };
         let hidden = model.forward_rows(rows, &mut self.pool, &mut Probe::off())?;
         let logits = match chunk.to == sequence.prompt_len() {
-            true => Some(read(model.logits(model.select_rows(hidden, &[n - 1])))?),
+            true => Some(model.logits(model.select_rows(hidden, &[n - 1]))),
             false => None,
         };
         stats.prefill_passes += 1;
@@ -153,7 +153,7 @@ impl Runner {
         Ok(rows)
     }
 
-    /// Runs one token per row; returns the logits `[last rows, vocab]` behind those that want them.
+    /// Runs one token per row; returns the tokens that follow those that want one.
     ///
     /// # Errors
     /// The model's and the device's.
@@ -163,7 +163,7 @@ impl Runner {
         sequences: &BTreeMap<SequenceId, Sequence>,
         rows: &[Row],
         stats: &mut Stats,
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Vec<Sampled>, Error> {
         let start = Instant::now();
         let launches = glmv_kernels::launches();
         let of_row: Vec<(&Sequence, usize)> = rows
@@ -200,14 +200,38 @@ impl Runner {
             true => row_invariant(run)?,
             false => run()?,
         };
-        let logits = logits.map_or(Ok(Vec::new()), read)?;
+        let choice = |i: &usize| of_row.get(*i).map(|(s, _)| s.choice());
+        let choices: Vec<_> = wanted.iter().filter_map(choice).enumerate().collect();
+        let sampled = match logits {
+            Some(logits) => glmv_kernels::sample(&logits, &choices)?,
+            None => Vec::new(),
+        };
         stats.decode_passes += 1;
         stats.decode_rows += rows.len();
         stats.replayed_rows += rows.len() - wanted.len();
         stats.dispatches += glmv_kernels::launches().wrapping_sub(launches);
         stats.decode_s += start.elapsed().as_secs_f64();
-        Ok(logits)
+        Ok(sampled)
     }
+}
+
+/// Chooses a token for each of `rows`, which name their row of `logits`; `clock` takes the seconds.
+///
+/// # Errors
+/// The device's, and those of the sampling.
+pub(crate) fn sample(
+    logits: &Tensor<2>,
+    rows: &[(usize, &Sequence)],
+    stats: &mut Stats,
+    clock: impl FnOnce(&mut Stats, f64),
+) -> Result<Vec<Sampled>, Error> {
+    let start = Instant::now();
+    let launches = glmv_kernels::launches();
+    let choices: Vec<_> = rows.iter().map(|(row, s)| (*row, s.choice())).collect();
+    let sampled = glmv_kernels::sample(logits, &choices)?;
+    stats.dispatches += glmv_kernels::launches().wrapping_sub(launches);
+    clock(stats, start.elapsed().as_secs_f64());
+    Ok(sampled)
 }
 
 fn wait(model: &Glm4v) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use crate::config::EngineConfig;
 use crate::prompt::Prompt;
 use crate::sequence::Sequence;
 use crate::stats::Stats;
+use burn::tensor::Tensor;
 use glmv_model::BlockId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -118,7 +119,7 @@ impl Scheduler {
     }
 
     /// Running followers whose first token can be sampled, with the logits to sample it from.
-    pub fn pending(&mut self) -> Vec<(SequenceId, Arc<Vec<f32>>)> {
+    pub fn pending(&mut self) -> Vec<(SequenceId, Arc<Tensor<2>>)> {
         let mut found = Vec::new();
         for id in &self.running {
             if let Some(sequence) = self.sequences.get_mut(id)
@@ -178,7 +179,7 @@ impl Scheduler {
     }
 
     /// Puts the followers of a prefilled sequence at the head of the queue, sharing its blocks.
-    pub fn fork(&mut self, id: SequenceId, followers: Vec<Sequence>, logits: &Arc<Vec<f32>>) {
+    pub fn fork(&mut self, id: SequenceId, followers: Vec<Sequence>, logits: &Arc<Tensor<2>>) {
         let Some(leader) = self.sequences.get_mut(&id) else {
             return;
         };

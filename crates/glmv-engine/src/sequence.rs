@@ -7,7 +7,7 @@ use crate::prompt::Prompt;
 use crate::request::RequestId;
 use burn::tensor::Tensor;
 use glmv_model::BlockId;
-use glmv_sampling::{Sampler, SamplingParams, ThinkBudget, token_logprob};
+use glmv_sampling::{Choice, Sampled, Sampler, SamplingParams, ThinkBudget};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ pub(crate) struct Sequence {
     pub registered: usize,
     /// Samples of the same prompt that wait for its prefill.
     pub followers: usize,
-    /// Logits behind the prompt, of a follower that has not begun.
-    pub pending: Option<Arc<Vec<f32>>>,
+    /// Logits `[1, vocab]` behind the prompt, of a follower that has not begun.
+    pub pending: Option<Arc<Tensor<2>>>,
     /// Features of the prompt's visuals, while its prefill needs them.
     pub features: BTreeMap<usize, Tensor<2>>,
     pub stream: u64,
@@ -113,19 +113,21 @@ impl Sequence {
         self.tokens.len() - self.computed
     }
 
-    /// Chooses the next token from the logits behind the last; true if it was the last one.
-    ///
-    /// # Errors
-    /// [`Error::Sampling`] for logits that are no numbers.
-    pub fn advance(&mut self, logits: &[f32]) -> Result<(Token, bool), Error> {
+    /// How the next token is to be chosen from the logits behind the last.
+    pub fn choice(&self) -> Choice<'_> {
+        match self.budget.forced() {
+            Some(token) => self.sampler.forced(token),
+            None => self.sampler.choice(&self.tokens),
+        }
+    }
+
+    /// Takes the token that its [`Sequence::choice`] came to; true if it was the last one.
+    pub fn advance(&mut self, sampled: Sampled) -> (Token, bool) {
+        let Sampled { token, logprob } = sampled;
         let forced = self.budget.forced();
-        let (token, logprob) = match forced {
-            Some(token) => (token, token_logprob(logits, token)?),
-            None => {
-                let sampled = self.sampler.sample(logits, &self.tokens)?;
-                (sampled.token, sampled.logprob)
-            }
-        };
+        if forced.is_none() {
+            self.sampler.chosen();
+        }
         self.budget.observe(token);
         let index = self.out.token_ids.len();
         if forced.is_some() {
@@ -148,6 +150,6 @@ impl Sequence {
             forced: forced.is_some(),
             stop,
         };
-        Ok((token, stop || index + 1 >= self.limit))
+        (token, stop || index + 1 >= self.limit)
     }
 }

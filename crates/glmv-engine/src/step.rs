@@ -5,10 +5,12 @@ use crate::prompt::Prompt;
 use crate::request::{Request, RequestId};
 use crate::scheduler::SequenceId;
 use crate::sequence::Sequence;
+use crate::stats::Stats;
 use crate::{Engine, Error};
+use burn::tensor::Tensor;
 use glmv_kernels::INVARIANT_ROWS;
 use glmv_processor::Modality;
-use glmv_sampling::{PromptThink, SamplingParams, ThinkBudget, ThinkIds};
+use glmv_sampling::{PromptThink, Sampled, SamplingParams, ThinkBudget, ThinkIds};
 use std::sync::Arc;
 
 impl Engine {
@@ -122,9 +124,7 @@ impl Engine {
             let (available, limit) = (blocks.available(), blocks.limit());
             return Err(Error::Stuck { available, limit });
         }
-        for (id, logits) in self.scheduler.pending() {
-            self.sample(id, &logits)?;
-        }
+        self.begin_followers()?;
         self.decode()?;
         self.prefill()?;
         Ok(std::mem::take(&mut self.queued))
@@ -133,16 +133,15 @@ impl Engine {
     fn decode(&mut self) -> Result<(), Error> {
         let plan = self.scheduler.rows(INVARIANT_ROWS, &mut self.stats);
         self.runner.prepare(&self.scheduler.blocks, &plan.copies)?;
-        let vocab = self.model.config().text.vocab_size;
         for rows in plan.rows.chunks(INVARIANT_ROWS) {
             let sequences = &self.scheduler.sequences;
-            let logits = self
+            let sampled = self
                 .runner
                 .rows(&self.model, sequences, rows, &mut self.stats)?;
             rows.iter().for_each(|row| self.scheduler.decoded(*row));
             let wanted = rows.iter().filter(|row| row.last);
-            for (row, logits) in wanted.zip(logits.chunks(vocab)) {
-                self.sample(row.id, logits)?;
+            for (row, sampled) in wanted.zip(sampled) {
+                self.take(row.id, sampled);
             }
         }
         Ok(())
@@ -171,8 +170,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Samples the first token behind a prompt, here and in the prompt's other samples.
-    fn answer(&mut self, id: SequenceId, logits: Vec<f32>) -> Result<(), Error> {
+    /// Samples the first token behind a prompt; the prompt's other samples wait for their turn.
+    fn answer(&mut self, id: SequenceId, logits: Tensor<2>) -> Result<(), Error> {
         let logits = Arc::new(logits);
         let Some(sequence) = self.scheduler.sequences.get(&id) else {
             return Ok(());
@@ -183,16 +182,35 @@ impl Engine {
         let followers = 1..=sequence.followers;
         let followers = followers.map(|sample| sequence.follower(sample));
         let followers = followers.collect::<Result<Vec<_>, _>>()?;
+        let clock = |stats: &mut Stats, seconds| stats.prefill_s += seconds;
+        let first = [(0, sequence)];
+        let sampled = crate::runner::sample(&logits, &first, &mut self.stats, clock)?;
         self.scheduler.fork(id, followers, &logits);
-        self.sample(id, &logits)
+        sampled.into_iter().for_each(|token| self.take(id, token));
+        Ok(())
     }
 
-    /// Samples the next token of a sequence, and ends it if it was the last.
-    fn sample(&mut self, id: SequenceId, logits: &[f32]) -> Result<(), Error> {
+    /// Samples the first token of followers that run now, those of one prompt together.
+    fn begin_followers(&mut self) -> Result<(), Error> {
+        let pending = self.scheduler.pending();
+        for group in pending.chunk_by(|a, b| Arc::ptr_eq(&a.1, &b.1)) {
+            let sequence = |(id, _): &(SequenceId, _)| self.scheduler.sequences.get(id);
+            let rows: Vec<_> = group.iter().filter_map(sequence).map(|s| (0, s)).collect();
+            let clock = |stats: &mut Stats, seconds| stats.decode_s += seconds;
+            let sampled = crate::runner::sample(&group[0].1, &rows, &mut self.stats, clock)?;
+            for ((id, _), sampled) in group.iter().zip(sampled) {
+                self.take(*id, sampled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next token of a sequence, and ends it if it was the last.
+    fn take(&mut self, id: SequenceId, sampled: Sampled) {
         let Some(sequence) = self.scheduler.sequences.get_mut(&id) else {
-            return Ok(());
+            return;
         };
-        let (token, last) = sequence.advance(logits)?;
+        let (token, last) = sequence.advance(sampled);
         self.queued.push(Event::Token(token));
         if last && let Some(sequence) = self.scheduler.remove(id) {
             self.queued.push(Event::Finished {
@@ -201,7 +219,6 @@ impl Engine {
                 completion: sequence.out,
             });
         }
-        Ok(())
     }
 
     /// Puts events back, before those that came since.

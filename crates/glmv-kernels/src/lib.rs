@@ -18,6 +18,7 @@
 //! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
 //! | optimiser step | [`adamw`] | `adamw.wgsl` | none |
+//! | choice of tokens | [`sample`] | `sample_*.wgsl` | none |
 //!
 //! Weights are f32, f16 or codes of 8 or 4 bits ([`Weight`], [`Quantised`]); sums are f32.
 //!
@@ -37,6 +38,7 @@ mod backend_flex;
     reason = "the primitives of a store cross one by one"
 )]
 mod backend_kv;
+mod backend_sample;
 mod class;
 mod cooperative;
 mod counts;
@@ -58,6 +60,7 @@ mod norm;
 mod queue_log;
 mod rope;
 mod route;
+mod sample;
 pub mod selftest;
 mod tile;
 mod weight;
@@ -88,4 +91,5 @@ pub use norm::{
 pub use queue_log::{QueueCounts, QueueLog};
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
 pub use route::{Op, Route, route, route_with_reason};
+pub use sample::{SampleError, sample, sample_reference, warm_sample};
 pub use weight::{Quantised, Weight};

@@ -22,11 +22,13 @@ pub enum Op {
     Fused,
     /// A step of the optimiser.
     AdamW,
+    /// The choice of tokens.
+    Sample,
 }
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 13] = [
+    pub const ALL: [Op; 14] = [
         Op::PosEmbed,
         Op::Embed,
         Op::Splice,
@@ -40,6 +42,7 @@ impl Op {
         Op::MoeExperts,
         Op::Fused,
         Op::AdamW,
+        Op::Sample,
     ];
 
     /// Name in `GLMV_KERNELS`, in `glmv doctor` and in reports.
@@ -58,6 +61,7 @@ impl Op {
             Op::MoeExperts => "moe_experts",
             Op::Fused => "fused",
             Op::AdamW => "adamw",
+            Op::Sample => "sample",
         }
     }
 

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 mod cache;
 mod cases;
 mod optimizer;
+mod samples;
 
 /// One op on one device.
 #[derive(Clone, Debug)]
@@ -81,7 +82,7 @@ fn tolerance(op: Op) -> f32 {
     match op {
         Op::Splice | Op::KvWrite | Op::Embed => 0.0,
         Op::Rope => 2e-6,
-        Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter | Op::AdamW => 2e-5,
+        Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter | Op::AdamW | Op::Sample => 2e-5,
         Op::Linear | Op::Attention | Op::MoeExperts | Op::Fused => 1e-4,
     }
 }
@@ -101,6 +102,7 @@ fn measure(op: Op, inputs: &Inputs) -> Outcome {
         Op::MoeExperts => cases::experts(inputs),
         Op::Fused => cases::fused(inputs),
         Op::AdamW => optimizer::steps(inputs),
+        Op::Sample => samples::samples(inputs),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Building the pipelines of a model before the first request, called behind the loading bar.
 
 use crate::{Batch, Error, Glm4v, KvCache, Pixels, Probe, Sequences};
-use glmv_kernels::device::{Kind, compile_only, kind, read};
+use glmv_kernels::device::{Kind, compile_only, kind, read, read_int};
+use glmv_kernels::warm_sample;
 
 impl Glm4v {
     /// Builds what a prefill of `chunk` tokens, a decode step of one row and, with `vision`, one
@@ -17,7 +18,8 @@ impl Glm4v {
             return Ok(());
         }
         let compiled = compile_only(|| -> Result<(), Error> {
-            self.warm_pass(chunk, &mut self.new_cache(chunk)?)?;
+            let logits = self.warm_pass(chunk, &mut self.new_cache(chunk)?)?;
+            warm_sample(&logits);
             if vision {
                 self.blank_picture()?;
             }
@@ -26,7 +28,11 @@ impl Glm4v {
         // What the passes cached was never computed.
         self.forget_tables();
         compiled?;
-        read(self.warm_pass(1, &mut self.new_cache(1)?)?)?;
+        let logits = self.warm_pass(1, &mut self.new_cache(1)?)?;
+        match warm_sample(&logits) {
+            Some(chosen) => _ = read_int(chosen)?,
+            None => _ = read(logits)?,
+        }
         Ok(())
     }
 

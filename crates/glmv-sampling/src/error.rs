@@ -39,11 +39,13 @@ pub enum Error {
     /// The row of logits has no elements.
     #[error("the row of logits is empty: it must hold one value per vocabulary entry")]
     EmptyLogits,
-    /// A row longer than token ids can count.
-    #[error("{vocab} logits do not fit 32-bit token ids")]
+    /// A row longer than tokens can be drawn from.
+    #[error("a row of {vocab} logits is too long: the limit is {limit}")]
     VocabTooLarge {
         /// Length of the row.
         vocab: usize,
+        /// Longest row.
+        limit: usize,
     },
     /// A token id that the row of logits does not cover.
     #[error("token id {id} is outside of the vocabulary of {vocab}")]

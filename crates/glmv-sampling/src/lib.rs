@@ -16,6 +16,7 @@
 //! ```
 
 mod boxes;
+mod choose;
 mod draw;
 mod error;
 mod params;
@@ -23,12 +24,14 @@ mod rng;
 mod sampler;
 mod split;
 mod thinking;
+pub mod weight;
 
 pub use boxes::{BBox, ParsedBoxes, parse_boxes};
+pub use choose::{Choice, Pick, Rule, Sampled, argmax, choose, token_logprob};
 pub use draw::draw_boxes;
 pub use error::Error;
-pub use params::{GenerationConfig, SamplingOverrides, SamplingParams, TokenIds};
+pub use params::{GenerationConfig, Logprobs, SamplingOverrides, SamplingParams, TokenIds};
 pub use rng::SplitMix64;
-pub use sampler::{Sampled, Sampler, argmax, token_logprob};
+pub use sampler::Sampler;
 pub use split::{CompletionParts, SplitEvent, SplitStream, split_completion};
 pub use thinking::{PromptThink, ThinkBudget, ThinkIds};

@@ -35,6 +35,22 @@ pub struct SamplingParams {
     /// vocabulary are ignored. A forced token may be one of them.
     #[serde(default)]
     pub forbidden_ids: Vec<u32>,
+    /// Which log-probabilities are reported with the tokens.
+    #[serde(default)]
+    pub logprobs: Logprobs,
+}
+
+/// The distribution of which a token's log-probability is reported.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Logprobs {
+    /// The model's: log-softmax of the raw logits, temperature 1, before any processor.
+    #[default]
+    Model,
+    /// The policy's, for rollouts: log-softmax of `logits / temperature` over the ids that are not
+    /// forbidden, before the repetition penalty and top-k, top-p and min-p; temperature 0 counts as
+    /// 1. A forced token that is forbidden has -inf.
+    Policy,
 }
 
 impl Default for SamplingParams {
@@ -52,6 +68,7 @@ impl Default for SamplingParams {
             think_budget: None,
             ignore_stop: false,
             forbidden_ids: Vec::new(),
+            logprobs: Logprobs::Model,
         }
     }
 }
@@ -144,6 +161,7 @@ impl SamplingParams {
             think_budget: user.think_budget,
             ignore_stop: user.ignore_stop,
             forbidden_ids: Vec::new(),
+            logprobs: Logprobs::Model,
         };
         params.validate()?;
         Ok(params)

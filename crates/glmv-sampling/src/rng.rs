@@ -1,6 +1,7 @@
 //! A counter-based generator, so that a seed gives the same draws for ever, on every platform.
 
-/// SplitMix64: draw `n` (from 1) is `mix(start + n * 0x9E3779B97F4A7C15)`.
+/// SplitMix64 as a function of the draw's number: draw `n` (from 0) is
+/// `mix(start + (n + 1) * 0x9E3779B97F4A7C15)`.
 ///
 /// Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 /// The algorithm is part of this crate's contract: changing it changes every sampled text.
@@ -33,16 +34,16 @@ impl SplitMix64 {
         }
     }
 
-    /// The next 64 random bits.
-    pub fn next_u64(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(GOLDEN_GAMMA);
-        mix(self.state)
+    /// Draw `n` (from 0): 64 random bits.
+    pub fn bits(&self, n: u64) -> u64 {
+        mix(self
+            .state
+            .wrapping_add(GOLDEN_GAMMA.wrapping_mul(n.wrapping_add(1))))
     }
 
-    /// The next number in `[0, 1)`, with 53 random bits.
-    pub fn next_unit(&mut self) -> f64 {
-        // 53 bits fit a f64 exactly, and 2^-53 scales them below 1.
-        (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+    /// The upper half of draw `n`: a number in `[0, 1)` in units of 2^-32.
+    pub fn draw(&self, n: u64) -> u32 {
+        (self.bits(n) >> 32) as u32 // the upper half fits
     }
 }
 
@@ -52,23 +53,22 @@ mod tests {
 
     #[test]
     fn matches_the_published_sequence() {
-        let mut rng = SplitMix64::new(1_234_567);
+        let rng = SplitMix64::new(1_234_567);
         let want = [
             6_457_827_717_110_365_317_u64,
             3_203_168_211_198_807_973,
             9_817_491_932_198_370_423,
         ];
-        assert_eq!(want.map(|_| rng.next_u64()), want);
+        assert_eq!([0, 1, 2].map(|n| rng.bits(n)), want);
+        assert_eq!(rng.draw(1), (want[1] >> 32) as u32);
     }
 
     #[test]
-    fn unit_numbers_fill_the_interval() {
-        let mut rng = SplitMix64::new(1);
+    fn draws_fill_the_interval() {
+        let rng = SplitMix64::new(1);
         let mut buckets = [0_u32; 16];
-        for _ in 0..1_000_000 {
-            let draw = rng.next_unit();
-            assert!((0.0..1.0).contains(&draw));
-            buckets[(draw * 16.0) as usize] += 1;
+        for n in 0..1_000_000 {
+            buckets[(rng.draw(n) >> 28) as usize] += 1;
         }
         // 62500 expected per bucket, standard deviation 242.
         assert!(
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn streams_differ() {
         let firsts: std::collections::HashSet<u64> = (0..1000)
-            .map(|s| SplitMix64::with_stream(5, s).next_u64())
+            .map(|s| SplitMix64::with_stream(5, s).bits(0))
             .collect();
         assert_eq!(firsts.len(), 1000);
     }

@@ -62,7 +62,9 @@ impl EvalConfig {
     /// The held-out files, read once and in order.
     pub fn mixture(&self) -> MixtureSpec {
         let mut sources = self.sources.clone();
-        sources.iter_mut().for_each(|source| source.epochs = Some(1));
+        sources
+            .iter_mut()
+            .for_each(|source| source.epochs = Some(1));
         MixtureSpec {
             sources,
             seed: 0,
@@ -111,7 +113,9 @@ impl Recipe {
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-        let mut table: Table = text.parse().map_err(|e: toml::de::Error| fail(e.to_string()))?;
+        let mut table: Table = text
+            .parse()
+            .map_err(|e: toml::de::Error| fail(e.to_string()))?;
         for text in overrides {
             set(&mut table, text).map_err(&fail)?;
         }
@@ -182,9 +186,7 @@ fn set(table: &mut Table, text: &str) -> Result<(), String> {
     let last = parts.pop().unwrap_or_default();
     let mut at = table;
     for part in parts {
-        let inner = at
-            .entry(part)
-            .or_insert_with(|| Value::Table(Table::new()));
+        let inner = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
         at = match inner {
             Value::Table(inner) => inner,
             _ => return Err(format!("--set {key}: {part} is no section")),
@@ -220,7 +222,10 @@ mod tests {
 
     #[test]
     fn overrides_reach_their_keys() {
-        let recipe = read(TEXT, &["train.schedule.rate=0.5", "data.long=drop", "title=a run"]);
+        let recipe = read(
+            TEXT,
+            &["train.schedule.rate=0.5", "data.long=drop", "title=a run"],
+        );
         let recipe = recipe.unwrap();
         assert_eq!(recipe.train.schedule.rate, 0.5);
         assert_eq!(recipe.data.long, LongPolicy::Drop);
@@ -245,7 +250,10 @@ mod tests {
                 _ => read(TEXT, &[change]),
             };
             let error = found.expect_err(change).to_string();
-            assert!(error.contains(named) && error.contains("recipe.toml"), "{error}");
+            assert!(
+                error.contains(named) && error.contains("recipe.toml"),
+                "{error}"
+            );
         }
     }
 
@@ -256,7 +264,10 @@ mod tests {
             recipe.data.mixture.sources[0].path = "a.jsonl".into();
             recipe.digest().unwrap()
         };
-        assert_eq!(digest(&[]), digest(&["train.steps=99", "rhythm.save_every=1", "keep=9"]));
+        assert_eq!(
+            digest(&[]),
+            digest(&["train.steps=99", "rhythm.save_every=1", "keep=9"])
+        );
         assert_ne!(digest(&[]), digest(&["data.batch=3"]));
         assert_ne!(digest(&[]), digest(&["train.adamw.decay=0"]));
     }

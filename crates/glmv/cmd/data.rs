@@ -25,10 +25,15 @@ fn check_file(args: &DataCheckArgs) -> anyhow::Result<ExitCode> {
         ..CheckOptions::default()
     };
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let report = check(&SourceSpec::new(&args.file), &encoder, &options, &mut |done, all| {
-        bar.set_length(u64::from(all));
-        bar.set_position(u64::from(done));
-    });
+    let report = check(
+        &SourceSpec::new(&args.file),
+        &encoder,
+        &options,
+        &mut |done, all| {
+            bar.set_length(u64::from(all));
+            bar.set_position(u64::from(done));
+        },
+    );
     bar.finish_and_clear();
     let report = report?;
     let mut stdout = std::io::stdout().lock();

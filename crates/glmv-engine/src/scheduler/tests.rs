@@ -83,7 +83,8 @@ impl Model {
 
     fn sample(&mut self, scheduler: &mut Scheduler, id: SequenceId) {
         let sequence = scheduler.sequences.get_mut(&id).unwrap();
-        let (_, last) = sequence.advance(&[0.0, 1.0]).unwrap();
+        let sampled = glmv_sampling::choose(&[0.0, 1.0], &sequence.choice()).unwrap();
+        let (_, last) = sequence.advance(sampled);
         if last {
             let done = scheduler.remove(id).unwrap();
             self.finished
@@ -133,7 +134,8 @@ impl Model {
                 let sequence = &scheduler.sequences[&chunk.id];
                 let followers = 1..=sequence.followers;
                 let followers = followers.map(|s| sequence.follower(s).unwrap()).collect();
-                scheduler.fork(chunk.id, followers, &Arc::new(vec![0.0, 1.0]));
+                let logits = Tensor::from_data([[0.0, 1.0]], &burn::tensor::Device::flex());
+                scheduler.fork(chunk.id, followers, &Arc::new(logits));
                 self.sample(scheduler, chunk.id);
             }
         }

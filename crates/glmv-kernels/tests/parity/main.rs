@@ -19,5 +19,6 @@ mod rope;
 mod router;
 mod routing;
 mod rows;
+mod sample;
 mod selftest;
 mod support;

@@ -154,7 +154,10 @@ impl<'a> Replay<'a> {
         let rows = self.take("last rows", pass.batch * h);
         self.free([normed]);
         let logits = self.take("logits", pass.batch * t.vocab_size as u64);
-        self.free([rows, logits]);
+        self.free([rows]);
+        // What may pass the filters of a draw.
+        let listed = self.take("sampling", pass.batch * t.vocab_size as u64);
+        self.free([logits, listed]);
     }
 
     /// `x` plus a sub-layer's output: in place, or normed first in the dense family.

@@ -186,6 +186,7 @@ fn the_user_wins() {
         think_budget: Some(3),
         ignore_stop: false,
         forbidden_ids: vec![],
+        logprobs: Logprobs::Model,
     };
     assert_eq!(merged, want);
     let greedy = SamplingOverrides {

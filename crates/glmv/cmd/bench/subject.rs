@@ -2,8 +2,9 @@
 //! that knows how a model is driven.
 
 use burn::tensor::Tensor;
-use glmv_kernels::device::read;
+use glmv_kernels::{device::read, sample};
 use glmv_model::{Batch, Glm4v, KvCache, Pixels, Probe, Sequences};
+use glmv_sampling::{Sampler, SamplingParams};
 
 /// Tokens of one prefill pass over all rows together.
 const PASS_TOKENS: usize = 512;
@@ -27,7 +28,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Runs the prompt through all rows and waits for the last tokens' logits.
+    /// Runs the prompt through all rows and waits for the tokens behind it.
     pub fn prefill(&mut self) -> anyhow::Result<()> {
         self.cache.truncate(0);
         let chunk = (PASS_TOKENS / self.rows).max(1);
@@ -35,19 +36,28 @@ impl<'a> Rows<'a> {
         for part in prompt.chunks(chunk) {
             let last = self.pass(part)?;
             if self.cache.len() == prompt.len() {
-                read(last)?;
+                self.choose(&last)?;
             }
         }
         self.prompt = prompt;
         Ok(())
     }
 
-    /// Makes one token per row, as the engine does: the logits are waited for.
+    /// Makes one token per row, as the engine does: the chosen tokens are waited for.
     pub fn step(&mut self) -> anyhow::Result<()> {
         let at = self.cache.len() % self.prompt.len().max(1);
         let id = self.prompt.get(at).copied().unwrap_or(0);
         let logits = self.pass(&[id])?;
-        read(logits)?;
+        self.choose(&logits)
+    }
+
+    /// The likeliest token of each row.
+    fn choose(&self, logits: &Tensor<2>) -> anyhow::Result<()> {
+        let greedy = Sampler::new(SamplingParams::default())?;
+        let rows: Vec<_> = (0..self.rows)
+            .map(|row| (row, greedy.choice(&[])))
+            .collect();
+        sample(logits, &rows)?;
         Ok(())
     }
 

@@ -103,7 +103,10 @@ fn trainer(
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     if let Some(first) = skipped.first() {
-        eprintln!("note: {} tensors are not trained and will not be saved, first {first}", skipped.len());
+        eprintln!(
+            "note: {} tensors are not trained and will not be saved, first {first}",
+            skipped.len()
+        );
     }
     Ok(Trainer::new(model, recipe.train.clone())?)
 }
@@ -126,7 +129,9 @@ fn held_out(recipe: &Recipe, encoder: Encoder, model: &Glm4v) -> anyhow::Result<
     let (mut micros, mut taken) = (Vec::new(), 0);
     for pack in Loader::start(eval.mixture(), encoder, options, None)? {
         let pack = pack.context("held-out data")?;
-        let samples: Vec<_> = (pack.samples.iter().take(most - taken)).map(sample_of).collect();
+        let samples: Vec<_> = (pack.samples.iter().take(most - taken))
+            .map(sample_of)
+            .collect();
         taken += samples.len();
         if !samples.is_empty() {
             micros.push(Micro::new(&samples, merge)?);

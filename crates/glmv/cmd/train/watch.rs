@@ -76,7 +76,10 @@ impl Watch for Report {
         values
             .set("loss/train", step.loss)
             .set("rate/learning", report.rate)
-            .set("rate/tokens_per_sec", report.tokens as f64 / seconds.max(1e-9))
+            .set(
+                "rate/tokens_per_sec",
+                report.tokens as f64 / seconds.max(1e-9),
+            )
             .set("grad/norm", report.grad_norm)
             .set("grad/skipped", f64::from(u8::from(!report.applied)))
             .set("data/tokens", report.tokens as f64)
@@ -97,7 +100,11 @@ impl Watch for Report {
         self.held_out = Some(loss);
         let text = format!("held-out loss {loss:.5} after step {step}");
         self.monitor.note(step, Level::Info, &text).map_err(other)?;
-        for sample in self.questions.answer(model).map_err(|e| other(format!("{e:#}")))? {
+        for sample in self
+            .questions
+            .answer(model)
+            .map_err(|e| other(format!("{e:#}")))?
+        {
             self.monitor.sample(step, &sample).map_err(other)?;
         }
         self.last = Instant::now();

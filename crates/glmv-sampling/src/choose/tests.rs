@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Sampler;
+use crate::weight::ONE;
 
 fn sampler(params: SamplingParams) -> Sampler {
     Sampler::new(params).expect("valid parameters")
@@ -94,10 +96,10 @@ fn garbage_is_an_error_that_names_the_index() {
 fn penalty_divides_positive_and_multiplies_negative_once() {
     let row = [2.0, -2.0, 1.5, 0.0];
     let mut scores = row.to_vec();
-    penalise(&mut scores, &row, &[0, 1, 1, 0, 3], 2.0).expect("in range");
+    penalise(&mut scores, &row, &[0, 1, 1, 0, 3], [2.0, 0.5]).expect("in range");
     assert_eq!(scores, [1.0, -4.0, 1.5, 0.0]);
     assert_eq!(
-        penalise(&mut scores, &row, &[4], 2.0),
+        penalise(&mut scores, &row, &[4], [2.0, 0.5]),
         Err(Error::TokenOutOfRange { id: 4, vocab: 4 })
     );
     let mut greedy = sampler(SamplingParams {
@@ -233,26 +235,29 @@ fn seeds_and_streams_reproduce() {
 const PINNED: [u32; 6] = [5, 35, 30, 3, 10, 31];
 
 proptest! {
-    /// The shortcut of `keep_top_p` agrees with the definition: sort, sum, cut.
+    /// The shortcut of `keep_top_p` agrees with the definition: sort, sum, cut. Few different
+    /// scores, so that some are equal.
     #[test]
-    fn top_p_equals_its_definition(weights in prop::collection::vec(0.001_f64..1.0, 1..60), top_p in 0.0_f64..1.0) {
-        let all: Vec<Candidate> =
-            (0..).zip(&weights).map(|(token, &weight)| Candidate { token, weight }).collect();
+    fn top_p_equals_its_definition(levels in prop::collection::vec(0_u32..9, 1..60), top_p in 0.0_f64..1.0) {
+        let all: Vec<Candidate> = (0..)
+            .zip(&levels)
+            .map(|(token, level)| {
+                let score = -(*level as f32) / 2.0;
+                Candidate { token, score, weight: weight(-score, scale(1.0)) }
+            })
+            .collect();
+        let cut = fraction(1.0 - top_p);
         let mut got = all.clone();
-        keep_top_p(&mut got, top_p);
+        keep_top_p(&mut got, cut);
         let mut want = all;
-        want.sort_by(|a, b| a.weight.total_cmp(&b.weight));
-        let total: f64 = weights.iter().sum();
-        let mut sum = 0.0;
-        let mut kept = BTreeSet::new();
-        for (rank, c) in want.iter().enumerate() {
-            sum += c.weight / total;
-            prop_assume!((sum - (1.0 - top_p)).abs() > 1e-9);
-            if sum > 1.0 - top_p || rank + 1 == want.len() {
-                kept.insert(c.token);
-            }
+        want.sort_by_key(|c| (c.weight, std::cmp::Reverse(c.token)));
+        let budget = share(want.iter().map(|c| c.weight).sum(), cut);
+        let mut removed = 0;
+        while want.len() > 1 && removed + want[0].weight <= budget {
+            removed += want.remove(0).weight;
         }
-        prop_assert_eq!(got.iter().map(|c| c.token).collect::<BTreeSet<_>>(), kept);
+        want.sort_by_key(|c| c.token);
+        prop_assert_eq!(got, want);
     }
 
     /// Any finite row gives a token of the top-k set and a log-probability that is not positive.
@@ -294,4 +299,61 @@ fn forbidden_ids_are_never_sampled_and_leave_the_logprob_alone() {
     };
     let error = Sampler::new(none).expect("valid").sample(&logits, &[]);
     assert_eq!(error, Err(Error::NoCandidate { vocab: 4 }));
+}
+
+#[test]
+fn the_policys_logprob_is_of_what_may_be_drawn() {
+    let row = [2.0_f32, 1.0, 0.0, -1.0];
+    let params = SamplingParams {
+        temperature: 0.5,
+        top_k: Some(1),
+        repetition_penalty: 1.5,
+        forbidden_ids: vec![0],
+        logprobs: Logprobs::Policy,
+        ..warm()
+    };
+    let got = sampler(params.clone()).sample(&row, &[1]).expect("valid");
+    assert_eq!(got.token, 1);
+    let want = 2.0 - (2_f64.exp() + 1.0 + (-2_f64).exp()).ln();
+    assert!((f64::from(got.logprob) - want).abs() < 1e-6, "{got:?}");
+    let model = SamplingParams {
+        logprobs: Logprobs::Model,
+        ..params.clone()
+    };
+    let model = sampler(model).sample(&row, &[1]).expect("valid");
+    assert_eq!(model.logprob, token_logprob(&row, 1).expect("in range"));
+    assert!((model.logprob - got.logprob).abs() > 0.5);
+    // Forced tokens have theirs; greedy counts as temperature 1.
+    let greedy = SamplingParams {
+        temperature: 0.0,
+        ..params
+    };
+    let greedy = sampler(greedy);
+    let forced = |token| choose(&row, &greedy.forced(token)).expect("valid").logprob;
+    let want = 0.0 - (1_f64.exp() + 1.0 + (-1_f64).exp()).ln();
+    assert!((f64::from(forced(2)) - want).abs() < 1e-6);
+    assert_eq!(forced(0), f32::NEG_INFINITY);
+    let beyond = choose(&row, &greedy.forced(4));
+    assert_eq!(beyond, Err(Error::TokenOutOfRange { id: 4, vocab: 4 }));
+}
+
+#[test]
+fn a_choice_stands_until_it_is_made() {
+    let row = [0.0; 50];
+    let mut sampler = sampler(warm());
+    let first = choose(&row, &sampler.choice(&[])).expect("valid");
+    assert_eq!(choose(&row, &sampler.choice(&[])), Ok(first));
+    assert_eq!(sampler.sample(&row, &[]), Ok(first));
+    assert_ne!(sampler.choice(&[]).pick, Pick::Draw(0));
+    assert_ne!(choose(&row, &sampler.choice(&[])), Ok(first));
+}
+
+#[test]
+fn the_goal_of_a_draw_picks_by_the_running_sum() {
+    let rule = Rule::new(&warm(), 3);
+    let scores = [0.0, f32::NEG_INFINITY, 0.0];
+    let drawn = |random| draw(&scores, 0.0, &rule, random);
+    assert_eq!((drawn(0), drawn((1 << 31) - 1)), (Some(0), Some(0)));
+    assert_eq!((drawn(1 << 31), drawn(u32::MAX)), (Some(2), Some(2)));
+    assert_eq!(weight(0.0, rule.scale), ONE);
 }
