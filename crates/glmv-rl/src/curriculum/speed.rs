@@ -35,6 +35,12 @@ impl Speed {
         }
     }
 
+    /// Makes sure of what a saved state must hold.
+    pub(super) fn check_saved(&self) -> Result<(), Error> {
+        self.config.check(self.core.settings.group)?;
+        self.core.check_saved()
+    }
+
     fn screen(&mut self, round: usize) -> Vec<Ask> {
         self.phase = Phase::Screen(round);
         // At most 1000 times the batch; a batch is at most the number of tasks.
