@@ -24,11 +24,10 @@ fn run(candidates: &[Candidate<'_>], config: HarvestConfig) -> Harvest {
     harvest(candidates, &config).expect("allowed")
 }
 
-#[test]
-fn each_reason_is_counted() {
+/// One good rollout, spoilt in every way, and others of its task.
+fn mixed() -> Vec<Candidate<'static>> {
     let base = good(0, 0.5, A);
-    let candidates = [
-        base,
+    let spoilt = [
         Candidate {
             reward: 0.5,
             ..base
@@ -53,14 +52,15 @@ fn each_reason_is_counted() {
             tokens: &[],
             ..base
         },
-        good(1, 0.9, B),
-        good(2, 0.05, B),
-        good(0, 0.5, A),
-        good(0, 0.5, A_ALIKE),
-        good(0, 0.5, B),
-        good(0, 0.5, SHORT),
     ];
-    let result = run(&candidates, HarvestConfig::default());
+    let tokens = [A, A_ALIKE, B, SHORT].map(|tokens| good(0, 0.5, tokens));
+    let others = [good(1, 0.9, B), good(2, 0.05, B)];
+    [&[base][..], &spoilt, &others, &tokens].concat()
+}
+
+#[test]
+fn each_reason_is_counted() {
+    let result = run(&mixed(), HarvestConfig::default());
     // The shortest first: SHORT, then A; what is like them is left out, B is one too many.
     let want = Harvest {
         taken: vec![12, 0],
@@ -75,7 +75,7 @@ fn each_reason_is_counted() {
         forced: true,
         ..HarvestConfig::default()
     };
-    assert_eq!(run(&candidates, forced).not_well_formed, 3);
+    assert_eq!(run(&mixed(), forced).not_well_formed, 3);
 }
 
 #[test]

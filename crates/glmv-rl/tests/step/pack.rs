@@ -107,38 +107,38 @@ fn weights_are_exact() {
     assert_eq!(schedule.utilisation(10), Some(29.0 / 30.0));
 }
 
-/// The gradients of the micro-steps, each averaged over itself, weighed and added, are the batch's;
-/// the plain mean of micro-steps, which many trainers take, is not.
-#[test]
-fn weighed_micro_steps_give_the_gradient_of_the_batch() {
-    let lengths = [7_usize, 6, 4, 3, 9, 1, 0, 2];
-    let value = |i: usize, t: usize| -0.1 - ((i * 7 + t * 3) % 11) as f64 / 10.0;
-    let rows: Vec<Vec<f64>> = (0..8)
-        .map(|i| (0..lengths[i]).map(|t| value(i, t)).collect())
-        .collect();
-    let masks: Vec<Vec<bool>> = lengths
-        .iter()
-        .map(|&n| (0..n).map(|t| t % 4 != 3).collect())
-        .collect();
-    let old: Vec<Vec<f64>> = rows
-        .iter()
-        .map(|row| row.iter().map(|l| l + 0.1).collect())
-        .collect();
-    let sample = |i: usize| Sample {
-        logprobs: &rows[i],
-        old: &old[i],
-        reference: None,
-        entropy: None,
-        mask: &masks[i],
-        advantage: [1.0, -0.5, 0.3][i % 3],
-    };
-    let size = |samples: &[usize]| BatchSize::of_masks(samples.iter().map(|&i| &*masks[i]));
-    let all: Vec<usize> = (0..8).collect();
-    let counted: Vec<usize> = masks
-        .iter()
-        .map(|m| m.iter().filter(|&&counts| counts).count())
-        .collect();
-    for aggregation in AGGREGATIONS {
+/// Rows of log-probabilities and masks for samples of some lengths.
+struct Rows {
+    logprobs: Vec<Vec<f64>>,
+    old: Vec<Vec<f64>>,
+    masks: Vec<Vec<bool>>,
+}
+
+impl Rows {
+    fn new(lengths: &[usize]) -> Self {
+        let value = |i: usize, t: usize| -0.1 - ((i * 7 + t * 3) % 11) as f64 / 10.0;
+        let row = |i: usize| -> Vec<f64> { (0..lengths[i]).map(|t| value(i, t)).collect() };
+        let logprobs: Vec<Vec<f64>> = (0..lengths.len()).map(row).collect();
+        let shifted = |row: &Vec<f64>| row.iter().map(|l| l + 0.1).collect();
+        Self {
+            old: logprobs.iter().map(shifted).collect(),
+            masks: lengths
+                .iter()
+                .map(|&n| (0..n).map(|t| t % 4 != 3).collect())
+                .collect(),
+            logprobs,
+        }
+    }
+
+    fn counted(&self) -> Vec<usize> {
+        self.masks
+            .iter()
+            .map(|mask| mask.iter().filter(|&&counts| counts).count())
+            .collect()
+    }
+
+    /// Gradients of some samples, averaged over them.
+    fn gradients(&self, aggregation: Aggregation, samples: &[usize]) -> Vec<Vec<f64>> {
         let surrogate = Box::new(Clipped {
             low: 0.2,
             high: 0.28,
@@ -149,16 +149,32 @@ fn weighed_micro_steps_give_the_gradient_of_the_batch() {
             kl: 0.0,
             entropy: 0.0,
         };
-        let run = |samples: &[usize]| {
-            let of_step: Vec<_> = samples.iter().map(|&i| sample(i)).collect();
-            objective
-                .evaluate(&of_step, &size(samples))
-                .expect("finite")
-                .dlogp
+        let sample = |&i: &usize| Sample {
+            logprobs: self.logprobs[i].as_slice(),
+            old: &self.old[i],
+            reference: None,
+            entropy: None,
+            mask: &self.masks[i],
+            advantage: [1.0, -0.5, 0.3][i % 3],
         };
-        let want = run(&all);
+        let of_step: Vec<Sample<'_, f64>> = samples.iter().map(sample).collect();
+        let size = BatchSize::of_masks(of_step.iter().map(|sample| sample.mask));
+        objective.evaluate(&of_step, &size).expect("finite").dlogp
+    }
+}
+
+/// The gradients of the micro-steps, each averaged over itself, weighed and added, are the batch's;
+/// the plain mean of micro-steps, which many trainers take, is not.
+#[test]
+fn weighed_micro_steps_give_the_gradient_of_the_batch() {
+    let lengths = [7_usize, 6, 4, 3, 9, 1, 0, 2];
+    let rows = Rows::new(&lengths);
+    for aggregation in AGGREGATIONS {
+        let want = rows.gradients(aggregation, &[0, 1, 2, 3, 4, 5, 6, 7]);
         let schedule = Schedule::new(&lengths, 2, &config(10)).expect("they fit");
-        let shares = schedule.shares(&aggregation, &counted).expect("eight");
+        let shares = schedule
+            .shares(&aggregation, &rows.counted())
+            .expect("eight");
         let steps: Vec<(&MicroStep, f64)> = schedule
             .workers
             .iter()
@@ -168,7 +184,8 @@ fn weighed_micro_steps_give_the_gradient_of_the_batch() {
         let apart = |weight: &dyn Fn(f64) -> f64| {
             let mut worst = 0.0_f64;
             for &(step, share) in &steps {
-                for (gradient, &i) in run(&step.samples).iter().zip(&step.samples) {
+                let own = rows.gradients(aggregation, &step.samples);
+                for (gradient, &i) in own.iter().zip(&step.samples) {
                     for (got, want) in gradient.iter().zip(&want[i]) {
                         worst = worst.max((weight(share) * got - want).abs());
                     }

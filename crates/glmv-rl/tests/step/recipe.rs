@@ -71,66 +71,63 @@ fn a_method_brings_its_settings() {
     assert!(gspo.contains("Gspo") && gspo.contains("low: 0.0003") && gspo.contains("high: 0.1"));
 }
 
+/// A recipe, and what its error must say.
+const MISTAKES: &[(&str, &[&str])] = &[
+    (
+        "group_size = 1\n",
+        &["r.toml:1", "group_size = 1", "at least 2"],
+    ),
+    ("batch_groups = 0\n", &["r.toml:1", "batch_groups"]),
+    (
+        "\n[objective]\nclip_low = 1.5\n",
+        &["r.toml:3", "objective.clip_low = 1.5"],
+    ),
+    ("objective.kl = -1.0\n", &["r.toml:1", "objective.kl = -1"]),
+    (
+        "[objective]\nmethod = \"dr-grpo\"\n",
+        &["r.toml: objective.constant_length"],
+    ),
+    (
+        "[rollout]\ntemperature = 0.0\n",
+        &["r.toml:2", "rollout.temperature"],
+    ),
+    (
+        "[rollout]\nanswer_tokens = 0\n",
+        &["r.toml:2", "answer_tokens"],
+    ),
+    (
+        "[curriculum.rlcs]\nfloor = 0.0\n",
+        &["r.toml:2", "curriculum.rlcs.floor"],
+    ),
+    (
+        "group_size = 4\n[curriculum]\nkind = \"speed\"\n",
+        &["curriculum.speed.screen = 4", "below group_size"],
+    ),
+    (
+        "[mixture]\nthinking = 2.0\n",
+        &["r.toml:2", "mixture.thinking"],
+    ),
+    ("[mixture.domains]\nocr = 0.0\n", &["r.toml", "\"ocr\""]),
+    ("[pack]\ncapacity = 0\n", &["r.toml:2", "pack.capacity"]),
+    ("[harvest]\nrun = 0\n", &["r.toml:2", "harvest.run"]),
+    ("[bound]\nmean_kl = -1.0\n", &["r.toml:2", "bound.mean_kl"]),
+    // What TOML and serde find.
+    ("[rollout]\ntop_p = 0.9\n", &["line 2", "top_p"]),
+    ("[objective]\nmethod = \"ppo\"\n", &["line 2", "ppo"]),
+    ("seed = -1\n", &["line 1"]),
+    ("group_size = 2.5\n", &["line 1"]),
+    ("x = = 1\n", &["line 1"]),
+    ("[objectives]\n", &["line 1", "objectives"]),
+];
+
 #[test]
 fn mistakes_have_file_line_and_key() {
-    for (text, words) in [
-        (
-            "group_size = 1\n",
-            vec!["r.toml:1", "group_size = 1", "at least 2"],
-        ),
-        ("batch_groups = 0\n", vec!["r.toml:1", "batch_groups"]),
-        (
-            "\n[objective]\nclip_low = 1.5\n",
-            vec!["r.toml:3", "objective.clip_low = 1.5"],
-        ),
-        (
-            "objective.kl = -1.0\n",
-            vec!["r.toml:1", "objective.kl = -1"],
-        ),
-        (
-            "[objective]\nmethod = \"dr-grpo\"\n",
-            vec!["r.toml: objective.constant_length"],
-        ),
-        (
-            "[rollout]\ntemperature = 0.0\n",
-            vec!["r.toml:2", "rollout.temperature"],
-        ),
-        (
-            "[rollout]\nanswer_tokens = 0\n",
-            vec!["r.toml:2", "answer_tokens"],
-        ),
-        (
-            "[curriculum.rlcs]\nfloor = 0.0\n",
-            vec!["r.toml:2", "curriculum.rlcs.floor"],
-        ),
-        (
-            "group_size = 4\n[curriculum]\nkind = \"speed\"\n",
-            vec!["curriculum.speed.screen = 4", "below group_size"],
-        ),
-        (
-            "[mixture]\nthinking = 2.0\n",
-            vec!["r.toml:2", "mixture.thinking"],
-        ),
-        ("[mixture.domains]\nocr = 0.0\n", vec!["r.toml", "\"ocr\""]),
-        ("[pack]\ncapacity = 0\n", vec!["r.toml:2", "pack.capacity"]),
-        ("[harvest]\nrun = 0\n", vec!["r.toml:2", "harvest.run"]),
-        (
-            "[bound]\nmean_kl = -1.0\n",
-            vec!["r.toml:2", "bound.mean_kl"],
-        ),
-        // What TOML and serde find.
-        ("[rollout]\ntop_p = 0.9\n", vec!["line 2", "top_p"]),
-        ("[objective]\nmethod = \"ppo\"\n", vec!["line 2", "ppo"]),
-        ("seed = -1\n", vec!["line 1"]),
-        ("group_size = 2.5\n", vec!["line 1"]),
-        ("x = = 1\n", vec!["line 1"]),
-        ("[objectives]\n", vec!["line 1", "objectives"]),
-    ] {
+    for (text, words) in MISTAKES {
         let error = Recipe::from_toml(text, "r.toml")
             .expect_err(text)
             .to_string();
         assert!(error.starts_with("r.toml"), "{error}");
-        for word in words {
+        for word in *words {
             assert!(error.contains(word), "{text}: {error} lacks {word}");
         }
     }
