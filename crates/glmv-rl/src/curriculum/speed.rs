@@ -1,5 +1,6 @@
 //! SPEED-style screening (arXiv 2506.09016): a few completions tell which tasks are neither solved
-//! nor out of reach; only those get the rest of their group, and both parts are trained on.
+//! nor out of reach; only those get the rest of their group, and both parts are trained on. Unlike
+//! there, what passes the screen beyond a batch is not kept for the next: it would be off-policy.
 
 use serde::{Deserialize, Serialize};
 

@@ -92,6 +92,11 @@ fn rlcs_keeps_the_most_balanced_groups() {
         ..Validity::default()
     };
     assert_eq!(selection.validity, validity);
+    let report = curriculum.report();
+    assert_eq!(
+        (report.iteration, report.completions, report.last),
+        (2, 16 + 32, validity)
+    );
     assert_eq!(curriculum.report().expansion, Some(1.0 / (1.0 - 3.0 / 8.0)));
 }
 

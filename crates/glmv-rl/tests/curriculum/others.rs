@@ -27,6 +27,21 @@ fn uniform_asks_every_task_once_a_pass() {
 }
 
 #[test]
+fn each_pass_has_an_order_of_its_own() {
+    let mut curriculum = make(of(Kind::Uniform), 6, tasks(&[("a", 12)]));
+    let mut halves = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        let (_, rolled) = iteration(curriculum.as_mut(), |_, count| rewards(1, count));
+        halves.insert(rolled.into_keys().collect::<Vec<_>>());
+        iteration(curriculum.as_mut(), |_, count| rewards(1, count));
+    }
+    assert!(
+        halves.len() >= 5,
+        "the first half of a pass is another each time: {halves:?}"
+    );
+}
+
+#[test]
 fn dapo_retries_until_the_batch_is_full() {
     let config = CurriculumConfig {
         dapo: DapoConfig { max_rounds: 3 },
@@ -84,6 +99,26 @@ fn speed_screens_and_completes() {
         (selection.train.len(), rolled.len(), selection.completions),
         (0, 8, 16)
     );
+}
+
+/// More tasks pass the screen than a batch holds: the rest of their groups is not rolled out, and
+/// they are not trained on.
+#[test]
+fn speed_trains_on_full_groups_only() {
+    let speed = SpeedConfig {
+        screen: 2,
+        pool: 3.0,
+        max_rounds: 2,
+    };
+    let config = CurriculumConfig {
+        speed,
+        ..of(Kind::Speed)
+    };
+    let mut curriculum = make(config, 2, tasks(&[("a", 40)]));
+    let (selection, rolled) = iteration(curriculum.as_mut(), |_, count| rewards(1, count));
+    assert_eq!((selection.train.len(), rolled.len()), (2, 6));
+    assert_eq!(selection.completions, 6 * 2 + 2 * 2);
+    assert!(selection.train.iter().all(|task| rolled[task].len() == 4));
 }
 
 #[test]
