@@ -43,8 +43,8 @@ pub(crate) fn allot(
         counts[at] -= 1;
         given -= 1;
     }
-    for at in 0..counts.len() {
-        credit[at] = owed(&counts, at).clamp(-CREDIT, CREDIT);
+    for (at, now) in credit.iter_mut().enumerate() {
+        *now = owed(&counts, at).clamp(-CREDIT, CREDIT);
     }
     counts
 }

@@ -63,6 +63,17 @@ fn advantages(inputs: &Inputs, normalise: Normalise, fault: Fault) -> Vec<f64> {
         .collect()
 }
 
+/// The masks of a result, by what it does with truncated completions.
+fn masks(inputs: &Inputs, truncated: &str) -> Vec<Vec<bool>> {
+    let rows = inputs.mask.chunks(inputs.tokens).zip(&inputs.truncated);
+    let mask = |(row, &is_truncated): (&[bool], &i64)| match (truncated, is_truncated) {
+        ("mask", 1) => vec![false; inputs.tokens],
+        ("mask" | "keep", _) => row.to_vec(),
+        (other, _) => panic!("unknown handling {other}"),
+    };
+    rows.map(mask).collect()
+}
+
 /// Runs one result's key, `<normalise>.<aggregation>.<truncated>`.
 fn run(inputs: &Inputs, key: &str, fault: Fault) -> (Vec<f64>, Outcome) {
     let parts: Vec<&str> = key.split('.').collect();
@@ -71,48 +82,31 @@ fn run(inputs: &Inputs, key: &str, fault: Fault) -> (Vec<f64>, Outcome) {
         "none" => Normalise::None,
         other => panic!("unknown normalisation {other}"),
     };
+    let length = inputs.tokens;
     let aggregation = match parts[1] {
         "token" => Aggregation::PerToken,
         "sample" => Aggregation::PerSample,
         "sample_all" => Aggregation::PerSampleAll,
-        "const" => Aggregation::ConstantLength {
-            length: inputs.tokens,
-        },
+        "const" => Aggregation::ConstantLength { length },
         other => panic!("unknown aggregation {other}"),
     };
     let advantages = advantages(inputs, normalise, fault);
-    let mut masks: Vec<Vec<bool>> = inputs
-        .mask
-        .chunks(inputs.tokens)
-        .map(<[_]>::to_vec)
-        .collect();
-    if parts[2] == "mask" {
-        for (mask, _) in masks
-            .iter_mut()
-            .zip(&inputs.truncated)
-            .filter(|(_, t)| **t == 1)
-        {
-            mask.fill(false);
-        }
-    }
-    let mut old = inputs.old.clone();
-    if fault == Fault::OldLogprob {
-        old.iter_mut().for_each(|o| *o *= 1.01);
-    }
-    let row = |values: &'_ [f64], i: usize| values[i * inputs.tokens..][..inputs.tokens].to_vec();
-    let rows: Vec<_> = (0..masks.len())
-        .map(|i| (row(&inputs.logprobs, i), row(&old, i)))
-        .collect();
-    let samples: Vec<Sample<'_, f64>> = (0..masks.len())
-        .map(|i| Sample {
-            logprobs: &rows[i].0,
-            old: &rows[i].1,
-            reference: None,
-            entropy: None,
-            mask: &masks[i],
-            advantage: advantages[i],
-        })
-        .collect();
+    let masks = masks(inputs, parts[2]);
+    let factor = if fault == Fault::OldLogprob {
+        1.01
+    } else {
+        1.0
+    };
+    let old: Vec<f64> = inputs.old.iter().map(|o| o * factor).collect();
+    let sample = |i: usize| Sample {
+        logprobs: &inputs.logprobs[i * length..][..length],
+        old: &old[i * length..][..length],
+        reference: None,
+        entropy: None,
+        mask: &masks[i],
+        advantage: advantages[i],
+    };
+    let samples: Vec<Sample<'_, f64>> = (0..masks.len()).map(sample).collect();
     let high = if fault == Fault::WiderClip { 0.3 } else { 0.28 };
     let objective = Objective {
         surrogate: Box::new(Clipped { low: 0.2, high }),

@@ -132,7 +132,7 @@ impl Default for RlcsConfig {
 }
 
 impl RlcsConfig {
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         let in_unit = |key, value: f64| require((0.0..=1.0).contains(&value), key, value, "0 to 1");
         in_unit("curriculum.rlcs.count_power", self.count_power)?;
         let (key, value) = ("curriculum.rlcs.floor", self.floor);
@@ -189,7 +189,7 @@ impl Default for SpeedConfig {
 }
 
 impl SpeedConfig {
-    fn check(&self, group: usize) -> Result<(), Error> {
+    pub(super) fn check(&self, group: usize) -> Result<(), Error> {
         let expected = "from 2 to below group_size";
         require(
             (2..group).contains(&self.screen),

@@ -93,6 +93,39 @@ impl Core {
         })
     }
 
+    /// Makes sure of what a saved state must hold, so that a spoilt file cannot lead to a panic.
+    pub(super) fn check_saved(&self) -> Result<(), Error> {
+        let fail = |reason: &str| {
+            Err(Error::State {
+                reason: reason.to_owned(),
+            })
+        };
+        let count = self.tasks.len();
+        let asked = self
+            .pending
+            .iter()
+            .map(|ask| &ask.task)
+            .chain(self.gathered.keys());
+        self.settings.check()?;
+        self.belief.check()?;
+        task::check(&self.tasks)?;
+        match () {
+            () if self.beliefs.len() != count => fail("not one belief for each task"),
+            () if asked.max().is_some_and(|&task| task >= count) => {
+                fail("a task was asked that is not there")
+            }
+            () if self
+                .pending
+                .iter()
+                .any(|ask| !self.gathered.contains_key(&ask.task)) =>
+            {
+                fail("a task is pending that was not asked")
+            }
+            () if count < self.settings.batch => fail("fewer tasks than a batch has groups"),
+            () => Ok(()),
+        }
+    }
+
     /// Fails where an iteration is under way.
     pub(super) fn check_idle(&self) -> Result<(), Error> {
         match self.gathered.is_empty() && self.pending.is_empty() {

@@ -11,7 +11,7 @@ use crate::Error;
 /// Filtering with a retry loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dapo {
-    core: Core,
+    pub(super) core: Core,
     decks: Decks,
     config: DapoConfig,
     round: usize,

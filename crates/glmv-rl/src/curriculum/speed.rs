@@ -1,5 +1,6 @@
 //! SPEED-style screening (arXiv 2506.09016): a few completions tell which tasks are neither solved
-//! nor out of reach; only those get the rest of their group, and both parts are trained on.
+//! nor out of reach; only those get the rest of their group, and both parts are trained on. Unlike
+//! there, what passes the screen beyond a batch is not kept for the next: it would be off-policy.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,12 @@ impl Speed {
             config,
             phase: Phase::Screen(0),
         }
+    }
+
+    /// Makes sure of what a saved state must hold.
+    pub(super) fn check_saved(&self) -> Result<(), Error> {
+        self.config.check(self.core.settings.group)?;
+        self.core.check_saved()
     }
 
     fn screen(&mut self, round: usize) -> Vec<Ask> {

@@ -33,11 +33,19 @@ impl State {
     /// From JSON.
     ///
     /// # Errors
-    /// [`Error::State`] with line and column.
+    /// [`Error::State`] with line and column, or with what does not fit together;
+    /// [`Error::Setting`], [`Error::Task`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        serde_json::from_str(text).map_err(|e| Error::State {
+        let state: Self = serde_json::from_str(text).map_err(|e| Error::State {
             reason: e.to_string(),
-        })
+        })?;
+        match &state {
+            Self::Rlcs(rlcs) => rlcs.check_saved(),
+            Self::Uniform(uniform) => uniform.core.check_saved(),
+            Self::Dapo(dapo) => dapo.core.check_saved(),
+            Self::Speed(speed) => speed.check_saved(),
+        }?;
+        Ok(state)
     }
 
     /// Goes on where it was saved.

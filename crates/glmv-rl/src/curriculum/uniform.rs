@@ -10,7 +10,7 @@ use crate::Error;
 /// Uniform sampling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Uniform {
-    core: Core,
+    pub(super) core: Core,
     decks: Decks,
 }
 

@@ -113,49 +113,30 @@ impl Objective {
 
     /// The counted tokens of a sample, checked.
     fn row<T: Copy + Into<f64>>(&self, index: usize, sample: &Sample<'_, T>) -> Result<Row, Error> {
-        let len = sample.mask.len();
-        let at: Vec<usize> = (0..len).filter(|&t| sample.mask[t]).collect();
-        let pick = |what: &'static str, values: &[T]| -> Result<Vec<f64>, Error> {
-            if values.len() != len {
-                return Err(Error::Length {
-                    what,
-                    sample: index,
-                    found: values.len(),
-                    expected: len,
-                });
-            }
-            at.iter()
-                .map(|&token| {
-                    let value = values[token].into();
-                    finite(value, what, index, token)
-                })
-                .collect()
-        };
+        let at: Vec<usize> = (0..sample.mask.len()).filter(|&t| sample.mask[t]).collect();
+        let pick = |what, values: &[T]| pick(what, values, index, sample.mask.len(), &at);
         let logprobs = pick("log-probability", sample.logprobs)?;
         let old = pick("old log-probability", sample.old)?;
         let optional = |what, values: Option<&[T]>| values.map(|v| pick(what, v)).transpose();
         let reference = optional("reference log-probability", sample.reference)?;
         let entropy = optional("entropy", sample.entropy)?;
-        let needs = [
-            (
-                self.kl,
-                reference.is_none(),
-                "reference log-probability",
-                "kl",
-            ),
-            (self.entropy, entropy.is_none(), "entropy", "entropy"),
-        ];
-        for (weight, is_missing, what, needed_by) in needs {
-            if weight != 0.0 && is_missing {
-                return Err(Error::Missing {
-                    what,
-                    sample: index,
-                    needed_by,
-                });
-            }
-        }
+        let needed = |what, by, weight: f64, is_there: bool| match weight == 0.0 || is_there {
+            true => Ok(()),
+            false => Err(Error::Missing {
+                what,
+                sample: index,
+                needed_by: by,
+            }),
+        };
+        needed(
+            "reference log-probability",
+            "kl",
+            self.kl,
+            reference.is_some(),
+        )?;
+        needed("entropy", "entropy", self.entropy, entropy.is_some())?;
         Ok(Row {
-            len,
+            len: sample.mask.len(),
             log_ratio: logprobs
                 .iter()
                 .zip(&old)
@@ -200,6 +181,27 @@ impl Objective {
 pub fn k3(log_ratio: f64) -> f64 {
     // exp_m1 keeps the digits of small differences; the true value is never below 0.
     (log_ratio.exp_m1() - log_ratio).max(0.0)
+}
+
+/// The values of the counted tokens `at` of sample `sample`, which has `len` tokens.
+fn pick<T: Copy + Into<f64>>(
+    what: &'static str,
+    values: &[T],
+    sample: usize,
+    len: usize,
+    at: &[usize],
+) -> Result<Vec<f64>, Error> {
+    if values.len() != len {
+        return Err(Error::Length {
+            what,
+            sample,
+            found: values.len(),
+            expected: len,
+        });
+    }
+    at.iter()
+        .map(|&token| finite(values[token].into(), what, sample, token))
+        .collect()
 }
 
 fn finite(value: f64, what: &'static str, sample: usize, token: usize) -> Result<f64, Error> {

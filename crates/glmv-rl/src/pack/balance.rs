@@ -53,15 +53,15 @@ pub fn balance(costs: &[f64], workers: usize) -> Result<Vec<Vec<usize>>, Error> 
         Partial { parts }
     };
     let mut open: Vec<Partial> = costs.iter().enumerate().map(single).collect();
-    // Ascending, so that the most uneven two are at the end.
+    // Ascending, so that the most uneven ones are at the end.
     open.sort_by(|a, b| a.difference().total_cmp(&b.difference()));
-    while let (Some(a), Some(b)) = (open.pop(), open.pop()) {
-        let merged = a.merge(b);
+    while open.len() > 1 {
+        // The two most uneven ones.
+        let Some(merged) = open.pop().zip(open.pop()).map(|(a, b)| a.merge(b)) else {
+            break;
+        };
         let at = open.partition_point(|p| p.difference() <= merged.difference());
         open.insert(at, merged);
-        if open.len() == 1 {
-            break;
-        }
     }
     let parts = open.pop().map(|all| all.parts).unwrap_or_default();
     let mut assigned: Vec<Vec<usize>> = parts.into_iter().map(|(_, items)| items).collect();

@@ -2,8 +2,8 @@
 
 use crate::Error;
 
-/// Nodes that the search for one bin fewer may visit: some milliseconds.
-const SEARCH_NODES: usize = 100_000;
+/// Nodes that the search for one bin fewer may visit.
+const SEARCH_NODES: usize = 20_000;
 /// Samples above which the search is not tried: it recurses once per sample.
 const SEARCH_SAMPLES: usize = 512;
 
@@ -68,7 +68,8 @@ fn best_fit(order: &[usize], lengths: &[usize], capacity: usize) -> Vec<Vec<usiz
 }
 
 /// Martello and Toth's bound L2: for every threshold, long samples stand alone and what middling
-/// samples leave free must hold the rest ("Knapsack Problems", 1990, §8.3).
+/// samples leave free must hold the rest ("Knapsack Problems", 1990, §8.3). Beside it, a count of
+/// samples of which only so many fit together.
 fn lower_bound(lengths: &[usize], capacity: usize) -> usize {
     let half = capacity / 2;
     let mut thresholds: Vec<usize> = lengths.iter().copied().filter(|&l| l <= half).collect();
@@ -90,6 +91,14 @@ fn lower_bound(lengths: &[usize], capacity: usize) -> usize {
         alone + middling + overflow.div_ceil(capacity.max(1))
     };
     let least = thresholds.into_iter().map(bound).max().unwrap_or(0);
+    // Of samples above a share `1 / (n + 1)` of the capacity, no more than n go together.
+    let together = |n: usize| {
+        let above = lengths
+            .iter()
+            .filter(|&&l| l.saturating_mul(n + 1) > capacity);
+        above.count().div_ceil(n)
+    };
+    let least = (1..=16).map(together).fold(least, usize::max);
     // Samples without a token need a bin all the same.
     least.max(usize::from(!lengths.is_empty()))
 }

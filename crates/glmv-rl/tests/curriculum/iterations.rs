@@ -1,18 +1,17 @@
-//! Exact iterations of every curriculum, and calls out of turn.
+//! Exact iterations of RLCS, and groups that lose rewards.
 
 use std::collections::BTreeSet;
 
-use glmv_rl::Error;
 use glmv_rl::curriculum::{
-    self, Ask, Curriculum, CurriculumConfig, DapoConfig, Kind, Reply, RlcsConfig, Settings,
-    SpeedConfig, Step, Task,
+    self, Ask, Curriculum, CurriculumConfig, Kind, Reply, RlcsConfig, Settings, SpeedConfig, Step,
+    Task,
 };
 use glmv_rl::group::Validity;
 use glmv_rl::mixture::MixtureConfig;
 
 use crate::learner::iteration;
 
-fn tasks(counts: &[(&str, usize)]) -> Vec<Task> {
+pub fn tasks(counts: &[(&str, usize)]) -> Vec<Task> {
     let of = |&(domain, count): &(&str, usize)| {
         let domain = domain.to_owned();
         (0..count).map(move |i| Task::new(format!("{domain}-{i}"), domain.clone()))
@@ -20,7 +19,7 @@ fn tasks(counts: &[(&str, usize)]) -> Vec<Task> {
     counts.iter().flat_map(of).collect()
 }
 
-fn make(config: CurriculumConfig, batch: usize, tasks: Vec<Task>) -> Box<dyn Curriculum> {
+pub fn make(config: CurriculumConfig, batch: usize, tasks: Vec<Task>) -> Box<dyn Curriculum> {
     let settings = Settings {
         batch,
         group: 4,
@@ -30,7 +29,7 @@ fn make(config: CurriculumConfig, batch: usize, tasks: Vec<Task>) -> Box<dyn Cur
     curriculum::new(&config, settings, tasks).expect("allowed")
 }
 
-fn of(kind: Kind) -> CurriculumConfig {
+pub fn of(kind: Kind) -> CurriculumConfig {
     CurriculumConfig {
         kind,
         ..CurriculumConfig::default()
@@ -38,11 +37,11 @@ fn of(kind: Kind) -> CurriculumConfig {
 }
 
 /// `right` right completions among `count`.
-fn rewards(right: usize, count: usize) -> Vec<f64> {
+pub fn rewards(right: usize, count: usize) -> Vec<f64> {
     (0..count).map(|i| f64::from(u8::from(i < right))).collect()
 }
 
-fn reply(ask: &Ask, right: usize) -> Reply {
+pub fn reply(ask: &Ask, right: usize) -> Reply {
     Reply {
         task: ask.task,
         rewards: rewards(right, ask.completions),
@@ -93,6 +92,11 @@ fn rlcs_keeps_the_most_balanced_groups() {
         ..Validity::default()
     };
     assert_eq!(selection.validity, validity);
+    let report = curriculum.report();
+    assert_eq!(
+        (report.iteration, report.completions, report.last),
+        (2, 16 + 32, validity)
+    );
     assert_eq!(curriculum.report().expansion, Some(1.0 / (1.0 - 3.0 / 8.0)));
 }
 
@@ -194,153 +198,4 @@ fn domains_keep_their_share_of_what_is_asked_and_kept() {
         };
         assert_eq!((selection.train.len(), in_b(&selection.train)), (8, 2));
     }
-}
-
-#[test]
-fn uniform_asks_every_task_once_a_pass() {
-    let mut curriculum = make(of(Kind::Uniform), 3, tasks(&[("a", 12)]));
-    for pass in 0..3 {
-        let mut seen = Vec::new();
-        for _ in 0..4 {
-            let (selection, rewards) = iteration(curriculum.as_mut(), |task, n| {
-                rewards(if task < 6 { n } else { 1 }, n)
-            });
-            assert_eq!(selection.train.len() + selection.filler.len(), 3);
-            assert!(selection.filler.iter().all(|&task| task < 6));
-            seen.extend(rewards.into_keys());
-        }
-        seen.sort_unstable();
-        assert_eq!(seen, (0..12).collect::<Vec<_>>(), "pass {pass}");
-    }
-}
-
-#[test]
-fn dapo_retries_until_the_batch_is_full() {
-    let config = CurriculumConfig {
-        dapo: DapoConfig { max_rounds: 3 },
-        ..of(Kind::Dapo)
-    };
-    let mut curriculum = make(config, 4, tasks(&[("a", 40)]));
-    let mut calls = 0;
-    let (selection, _) = iteration(curriculum.as_mut(), |_, count| {
-        calls += 1;
-        rewards(if calls <= 3 { 0 } else { 2 }, count)
-    });
-    assert_eq!(
-        (calls, selection.train.len(), selection.validity.useful),
-        (8, 4, 5)
-    );
-    // Nothing valid: it gives up after its rounds.
-    let (selection, rolled) = iteration(curriculum.as_mut(), |_, count| rewards(0, count));
-    assert_eq!((rolled.len(), selection.train.len()), (12, 0));
-    // And where no task is left.
-    let mut small = make(of(Kind::Dapo), 4, tasks(&[("a", 6)]));
-    let (_, rolled) = iteration(small.as_mut(), |_, count| rewards(0, count));
-    assert_eq!(rolled.len(), 6);
-}
-
-#[test]
-fn speed_screens_and_completes() {
-    let speed = SpeedConfig {
-        screen: 2,
-        pool: 2.0,
-        max_rounds: 2,
-    };
-    let config = CurriculumConfig {
-        speed,
-        ..of(Kind::Speed)
-    };
-    let mut curriculum = make(config, 2, tasks(&[("a", 40)]));
-    let (selection, rolled) = iteration(curriculum.as_mut(), |task, count| {
-        rewards(if task % 4 == 0 { 1 } else { 0 }, count)
-    });
-    for task in &selection.train {
-        assert_eq!(
-            rolled[task],
-            [1.0, 0.0, 1.0, 0.0],
-            "a screen of 2 and the rest"
-        );
-    }
-    let screened = rolled.values().filter(|r| r.len() == 2).count();
-    assert!(
-        screened >= 2 && rolled.len() - screened == selection.train.len(),
-        "{rolled:?}"
-    );
-    assert!(selection.train.iter().all(|task| task % 4 == 0));
-    let (selection, rolled) = iteration(curriculum.as_mut(), |_, count| rewards(0, count));
-    assert_eq!(
-        (selection.train.len(), rolled.len(), selection.completions),
-        (0, 8, 16)
-    );
-}
-
-#[test]
-fn calls_out_of_turn_leave_the_state_alone() {
-    for kind in [Kind::Rlcs, Kind::Uniform, Kind::Dapo, Kind::Speed] {
-        let mut config = of(kind);
-        config.speed.screen = 2;
-        let mut curriculum = make(config, 2, tasks(&[("a", 8)]));
-        assert!(matches!(
-            curriculum.receive(&[]),
-            Err(Error::OutOfTurn { .. })
-        ));
-        let asks = curriculum.begin().expect("idle");
-        assert_eq!(curriculum.pending(), asks);
-        let saved = curriculum.save();
-        assert!(matches!(
-            curriculum.begin(),
-            Err(Error::OutOfTurn { iteration: 0, .. })
-        ));
-        let ask = asks[0];
-        let other = (0..8)
-            .find(|task| asks.iter().all(|ask| ask.task != *task))
-            .expect("one");
-        let bad = |task: usize, rewards: Vec<f64>| Reply {
-            task,
-            rewards,
-            counted_tokens: 1,
-        };
-        for replies in [
-            vec![bad(other, vec![1.0])],
-            vec![bad(99, vec![1.0])],
-            vec![bad(ask.task, vec![1.0; 9])],
-            vec![bad(ask.task, vec![0.0, f64::NAN])],
-            vec![bad(ask.task, vec![0.0]), bad(ask.task, vec![0.0])],
-        ] {
-            assert!(
-                curriculum.receive(&replies).is_err(),
-                "{kind:?} {replies:?}"
-            );
-            assert_eq!(curriculum.save(), saved, "{kind:?}");
-        }
-        let replies: Vec<Reply> = asks.iter().map(|ask| reply(ask, 1)).collect();
-        assert!(curriculum.receive(&replies).is_ok());
-    }
-}
-
-#[test]
-fn bad_tasks_and_settings_are_errors() {
-    let with = |settings: Settings, tasks: Vec<Task>| {
-        let made = curriculum::new(&CurriculumConfig::default(), settings, tasks);
-        made.expect_err("a fault").to_string()
-    };
-    let settings = Settings {
-        batch: 2,
-        ..Settings::default()
-    };
-    let twice = vec![Task::new("x", "a"), Task::new("x", "a")];
-    assert!(with(settings.clone(), twice).contains("\"x\": the id is there twice"));
-    assert!(with(settings.clone(), tasks(&[("a", 1)])).contains("a step of 2 groups"));
-    let group = Settings {
-        group: 1,
-        ..settings.clone()
-    };
-    assert!(with(group, tasks(&[("a", 4)])).contains("group_size = 1"));
-    let mut graded = tasks(&[("a", 2)]);
-    graded[1].grades.push(curriculum::Grade {
-        model: "m".into(),
-        samples: 4,
-        right: 5,
-    });
-    assert!(with(settings, graded).contains("grade 5 of 4"));
 }

@@ -3,6 +3,7 @@
 
 mod iterations;
 mod learner;
+mod others;
 mod savings;
 mod states;
 mod weights;

@@ -124,4 +124,19 @@ fn other_tasks_and_spoilt_files_are_named() {
     let error = State::from_json(&json[..json.len() / 2]).expect_err("half a file");
     assert!(error.to_string().contains("line 1"), "{error}");
     assert!(State::from_json("{\"kind\":\"best\"}").is_err());
+    // A file that parses and does not fit together.
+    let mut value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let core = &mut value["rlcs"]["core"];
+    core["beliefs"].as_array_mut().expect("a list").pop();
+    let error = State::from_json(&value.to_string()).expect_err("a belief less");
+    assert!(error.to_string().contains("belief"), "{error}");
+    for kind in KINDS {
+        let mut curriculum = make(kind, 1);
+        curriculum.begin().expect("idle");
+        let json = curriculum.save().to_json().expect("JSON");
+        let asked = curriculum.pending()[0].task;
+        let json = json.replace(&format!("\"task\":{asked},"), "\"task\":99,");
+        let error = State::from_json(&json).expect_err("no task 99").to_string();
+        assert!(error.contains("not there"), "{kind:?}: {error}");
+    }
 }

@@ -42,6 +42,12 @@ impl Rlcs {
             config,
         }
     }
+
+    /// Makes sure of what a saved state must hold.
+    pub(super) fn check_saved(&self) -> Result<(), Error> {
+        self.config.check()?;
+        self.core.check_saved()
+    }
 }
 
 impl Curriculum for Rlcs {

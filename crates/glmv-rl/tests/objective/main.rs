@@ -1,0 +1,5 @@
+//! The objectives: derivatives, averages, values, errors.
+
+mod derivatives;
+mod support;
+mod values;
