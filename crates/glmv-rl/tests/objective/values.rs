@@ -152,7 +152,7 @@ fn metrics_are_exact() {
     let ln2 = 2_f64.ln();
     let sample = Sample {
         logprobs: &[-1.0, -1.0, -9.0],
-        old: &[-1.0 - ln2, -1.0 + ln2, 0.0],
+        old: &[-1.0 - ln2, -1.0 + 2.0 * ln2, 0.0],
         reference: Some(&[-1.0, -1.0 + ln2, 0.0]),
         entropy: Some(&[0.5, 1.5, 9.0]),
         mask: &[true, true, false],
@@ -171,9 +171,9 @@ fn metrics_are_exact() {
         (0.0, 0.5)
     );
     assert!((metrics.ratio_max - 2.0).abs() < 1e-12);
-    close(metrics.ratio_mean(), 1.25);
-    close(metrics.old_k1(), 0.0);
-    close(metrics.old_k3(), (k3(ln2) + k3(-ln2)) / 2.0);
+    close(metrics.ratio_mean(), 1.125);
+    close(metrics.old_k1(), ln2 / 2.0);
+    close(metrics.old_k3(), (k3(ln2) + k3(-2.0 * ln2)) / 2.0);
     close(metrics.reference_k1(), -ln2 / 2.0);
     close(metrics.reference_k3(), (1.0 - ln2) / 2.0);
     close(metrics.entropy(), 1.0);

@@ -106,6 +106,28 @@ fn similarity_is_a_share_of_common_runs() {
 }
 
 #[test]
+fn the_best_of_a_task_comes_before_the_shortest() {
+    let better = Candidate {
+        reward: 0.9,
+        ..good(0, 0.5, A)
+    };
+    let shorter = Candidate {
+        reward: 0.8,
+        ..good(0, 0.5, SHORT)
+    };
+    let equal = Candidate {
+        reward: 0.9,
+        ..good(0, 0.5, B)
+    };
+    let config = HarvestConfig {
+        min_reward: 0.5,
+        per_task: 3,
+        ..HarvestConfig::default()
+    };
+    assert_eq!(run(&[shorter, equal, better], config).taken, [2, 1, 0]);
+}
+
+#[test]
 fn tasks_take_turns_middle_first() {
     let candidates = [
         good(0, 0.2, A),
