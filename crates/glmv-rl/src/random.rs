@@ -1,7 +1,7 @@
 //! Random choices of the curricula: every draw is a function of the seed, its purpose and a counter,
 //! so that there is no generator to save, and a resumed run draws what the first would have.
 
-use glmv_sampling::SplitMix64;
+use glmv_sampling::Draws;
 
 /// What a draw is for; each purpose has streams of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,17 +15,17 @@ pub(crate) enum Purpose {
 }
 
 /// The generator of a purpose and counter (the low 56 bits count).
-pub(crate) fn stream(seed: u64, purpose: Purpose, counter: u64) -> SplitMix64 {
+pub(crate) fn stream(seed: u64, purpose: Purpose, counter: u64) -> Draws {
     let purpose = match purpose {
         Purpose::Deck => 1_u64,
         Purpose::Cell => 2,
         Purpose::Order => 3,
     };
-    SplitMix64::with_stream(seed, (purpose << 56) | (counter & ((1 << 56) - 1)))
+    Draws::with_stream(seed, (purpose << 56) | (counter & ((1 << 56) - 1)))
 }
 
 /// Moves `count` random elements to the front, in random order (Fisher and Yates).
-pub(crate) fn draw_front<T>(items: &mut [T], count: usize, rng: &mut SplitMix64) {
+pub(crate) fn draw_front<T>(items: &mut [T], count: usize, rng: &mut Draws) {
     let len = items.len();
     for at in 0..count.min(len) {
         // The remainder is below `len - at`, so it fits; its bias is below 2^-40 for any list.

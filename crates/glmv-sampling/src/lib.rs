@@ -31,7 +31,7 @@ pub use choose::{Choice, Pick, Rule, Sampled, argmax, choose, token_logprob};
 pub use draw::draw_boxes;
 pub use error::Error;
 pub use params::{GenerationConfig, Logprobs, SamplingOverrides, SamplingParams, TokenIds};
-pub use rng::SplitMix64;
+pub use rng::{Draws, SplitMix64};
 pub use sampler::Sampler;
 pub use split::{CompletionParts, SplitEvent, SplitStream, split_completion};
 pub use thinking::{PromptThink, ThinkBudget, ThinkIds};

@@ -47,6 +47,38 @@ impl SplitMix64 {
     }
 }
 
+/// The draws of a [`SplitMix64`] one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draws {
+    rng: SplitMix64,
+    next: u64,
+}
+
+impl Draws {
+    /// The draws of [`SplitMix64::new`].
+    pub fn new(seed: u64) -> Self {
+        Self::with_stream(seed, 0)
+    }
+
+    /// The draws of [`SplitMix64::with_stream`].
+    pub fn with_stream(seed: u64, stream: u64) -> Self {
+        let rng = SplitMix64::with_stream(seed, stream);
+        Self { rng, next: 0 }
+    }
+
+    /// The next 64 random bits.
+    pub fn next_u64(&mut self) -> u64 {
+        let bits = self.rng.bits(self.next);
+        self.next += 1;
+        bits
+    }
+
+    /// The next number in `[0, 1)`, in units of 2^-53.
+    pub fn next_unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +93,9 @@ mod tests {
         ];
         assert_eq!([0, 1, 2].map(|n| rng.bits(n)), want);
         assert_eq!(rng.draw(1), (want[1] >> 32) as u32);
+        let mut draws = Draws::new(1_234_567);
+        assert_eq!([0; 3].map(|_| draws.next_u64()), want);
+        assert!((0.0..1.0).contains(&draws.next_unit()));
     }
 
     #[test]

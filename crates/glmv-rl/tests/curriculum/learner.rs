@@ -4,7 +4,7 @@
 use glmv_rl::curriculum::{
     self, Curriculum, CurriculumConfig, Grade, Reply, Selection, Settings, Step, Task,
 };
-use glmv_sampling::SplitMix64;
+use glmv_sampling::Draws;
 
 /// How the curriculum's knowledge of tasks is spoilt.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +20,7 @@ pub enum Knowledge {
 pub struct Learner {
     difficulty: Vec<f64>,
     skill: Vec<f64>,
-    rng: SplitMix64,
+    rng: Draws,
 }
 
 pub const TASKS: usize = 400;
@@ -29,7 +29,7 @@ const GROUP: usize = 8;
 
 impl Learner {
     pub fn new(seed: u64) -> Self {
-        let mut rng = SplitMix64::with_stream(seed, 1000);
+        let mut rng = Draws::with_stream(seed, 1000);
         let difficulty: Vec<f64> = (0..TASKS).map(|_| -6.0 + 13.0 * rng.next_unit()).collect();
         Self {
             skill: difficulty.iter().map(|d| -d).collect(),
@@ -100,7 +100,7 @@ pub fn cost(
     };
     let mut curriculum = curriculum::new(config, settings, learner.tasks()).expect("tasks");
     let mut spent = 0;
-    let mut shuffle = SplitMix64::with_stream(seed, 77);
+    let mut shuffle = Draws::with_stream(seed, 77);
     for _ in 0..5000 {
         if learner.accuracy() >= target {
             return (spent, curriculum);

@@ -5,7 +5,7 @@ use glmv_rl::curriculum::{
     self, Ask, Curriculum, CurriculumConfig, Grade, Kind, Reply, Settings, State, Step, Task,
 };
 use glmv_rl::mixture::MixtureConfig;
-use glmv_sampling::SplitMix64;
+use glmv_sampling::Draws;
 
 const KINDS: [Kind; 4] = [Kind::Rlcs, Kind::Uniform, Kind::Dapo, Kind::Speed];
 
@@ -41,7 +41,7 @@ fn make(kind: Kind, seed: u64) -> Box<dyn Curriculum> {
 }
 
 /// Rewards by a generator of their own, with thirds among them, which no binary fraction holds.
-fn replies(asks: &[Ask], rng: &mut SplitMix64) -> Vec<Reply> {
+fn replies(asks: &[Ask], rng: &mut Draws) -> Vec<Reply> {
     let mut reply = |ask: &Ask| Reply {
         task: ask.task,
         rewards: (0..ask.completions)
@@ -53,7 +53,7 @@ fn replies(asks: &[Ask], rng: &mut SplitMix64) -> Vec<Reply> {
 }
 
 /// Goes through `steps` calls (of `begin` or `receive`), with everything asked on the way.
-fn go_on(curriculum: &mut dyn Curriculum, steps: usize, rng: &mut SplitMix64) -> Vec<Vec<Ask>> {
+fn go_on(curriculum: &mut dyn Curriculum, steps: usize, rng: &mut Draws) -> Vec<Vec<Ask>> {
     let mut asked = Vec::new();
     for _ in 0..steps {
         let pending = curriculum.pending().to_vec();
@@ -73,7 +73,7 @@ fn a_saved_curriculum_goes_on_bit_for_bit() {
         // 20 calls end between iterations for some kinds, 21 in the midst of one.
         for before in [0, 20, 21] {
             let mut first = make(kind, 11);
-            let mut rng = SplitMix64::new(4);
+            let mut rng = Draws::new(4);
             go_on(first.as_mut(), before, &mut rng);
             let json = first.save().to_json().expect("JSON");
             let state = State::from_json(&json).expect("JSON");
@@ -96,7 +96,7 @@ fn a_saved_curriculum_goes_on_bit_for_bit() {
 #[test]
 fn the_seed_decides() {
     for kind in KINDS {
-        let run = |seed| go_on(make(kind, seed).as_mut(), 10, &mut SplitMix64::new(4));
+        let run = |seed| go_on(make(kind, seed).as_mut(), 10, &mut Draws::new(4));
         assert_eq!(run(1), run(1), "{kind:?}");
         assert_ne!(run(1), run(2), "{kind:?}");
     }

@@ -3,7 +3,7 @@
 use glmv_rl::objective::{
     AggregationKind, BatchSize, Method, Objective, ObjectiveConfig, Outcome, Sample,
 };
-use glmv_sampling::SplitMix64;
+use glmv_sampling::Draws;
 
 /// A batch with lengths 5, 1, 0 and 7, masks with holes and advantages of both signs and 0.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub struct Batch {
 }
 
 pub fn batch(seed: u64, spread: f64) -> Batch {
-    let mut rng = SplitMix64::new(seed);
+    let mut rng = Draws::new(seed);
     let lengths = [5, 1, 0, 7, 3];
     let mut rows = |low: f64, width: f64| -> Vec<Vec<f64>> {
         let mut row = |n: usize| (0..n).map(|_| low + width * rng.next_unit()).collect();
