@@ -1,4 +1,4 @@
-//! Event files against a decoder of their own, and against bytes that TensorBoard 2.21 has read.
+//! Event files against a decoder of their own.
 
 use std::path::Path;
 
