@@ -83,7 +83,7 @@ fn values(step: u64) -> Values {
 }
 
 fn group(step: u64) -> Result<RolloutGroup, glmv_monitor::Error> {
-    let is_red = |index: u32| index % 48 < 30 && (index / 160) % 48 < 30;
+    let is_red = |index: u32| index % 160 % 54 < 36 && index / 160 % 54 < 36;
     let pixel = |index| {
         if is_red(index) {
             [220, 40, 40]

@@ -84,7 +84,7 @@ impl Chart<'_> {
 }
 
 /// `loss/train` is a chart of the group `loss`; `domains`, `ocr`, `reward` is the line `ocr` of the
-/// chart `reward` of the group `domains`.
+/// chart `domains: reward` of the group `domains`.
 fn charts(series: &[Series]) -> Vec<Chart<'_>> {
     let mut charts: Vec<Chart> = Vec::new();
     for series in series {
@@ -100,7 +100,10 @@ fn charts(series: &[Series]) -> Vec<Chart<'_>> {
                     .map_or(name.as_str(), |(group, _)| group);
                 (group, name.clone(), label.as_str())
             }
-            [group, label, rest @ ..] => (group.as_str(), rest.join("/"), label.as_str()),
+            [group, label, rest @ ..] => {
+                let title = format!("{group}: {}", rest.join("/"));
+                (group.as_str(), title, label.as_str())
+            }
         };
         let is_nested = series.path.len() > 1;
         let same = |chart: &&mut Chart| is_nested && chart.group == group && chart.title == title;
@@ -176,8 +179,8 @@ mod tests {
         let expected = [
             ("loss", "loss/train", vec!["loss/train"]),
             ("other", "lr", vec!["lr"]),
-            ("domains", "reward", vec!["ocr", "math"]),
-            ("domains", "entropy", vec!["ocr"]),
+            ("domains", "domains: reward", vec!["ocr", "math"]),
+            ("domains", "domains: entropy", vec!["ocr"]),
             ("rollout", "rollout/length", vec!["p10", "p90"]),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
