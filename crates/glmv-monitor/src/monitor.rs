@@ -69,7 +69,9 @@ impl Default for MonitorConfig {
 /// | `samples.jsonl`, `notes.jsonl`, `rollouts.jsonl` | what their methods were given |
 /// | `pictures/` | their pictures, each once |
 /// | `tensorboard/` | event files |
-/// | `report.html` | all of it, see [`report`](fn@crate::write_report) |
+/// | `report.html` | all of it, see [`write_report`](crate::write_report) |
+///
+/// A terminal that goes away does not end the run: nothing is shown any more.
 ///
 /// Names that are shown with their unit: `rate/tokens_per_sec`, `memory/bytes`, and `time/…` in
 /// seconds, of which the report stacks all but `time/step`.
@@ -159,15 +161,13 @@ impl Monitor {
                 numbers.iter().map(|(tag, number)| (tag.as_str(), *number)),
             )?;
         }
-        self.dashboard.step(step, values)
+        self.dashboard.step(step, values);
+        Ok(())
     }
 
     /// Shows how far a part of the running step is; nothing is recorded.
-    ///
-    /// # Errors
-    /// If the terminal cannot be written.
-    pub fn phase(&mut self, name: &str, done: u64, total: u64) -> Result<(), Error> {
-        self.dashboard.phase(name, done, total)
+    pub fn phase(&mut self, name: &str, done: u64, total: u64) {
+        self.dashboard.phase(name, done, total);
     }
 
     /// Records a text that the model has generated after `step`.
@@ -181,7 +181,8 @@ impl Monitor {
             let text = format!("{}\n\n{}", sample.prompt, sample.text);
             events.text(step, &format!("sample/{}", sample.name), &text)?;
         }
-        self.dashboard.sample(sample)
+        self.dashboard.sample(sample);
+        Ok(())
     }
 
     /// Records an event in words.
@@ -193,7 +194,8 @@ impl Monitor {
         if let Some(events) = &mut self.events {
             events.text(step, &format!("note/{}", level.word()), text)?;
         }
-        self.dashboard.note(step, level, text)
+        self.dashboard.note(step, level, text);
+        Ok(())
     }
 
     /// Records groups of completions with their rewards.
@@ -231,7 +233,7 @@ impl Monitor {
     /// # Errors
     /// If the records cannot be read or the report not be written.
     pub fn finish(mut self) -> Result<PathBuf, Error> {
-        self.dashboard.finish()?;
+        self.dashboard.finish();
         self.sync()?;
         report::write_report(&self.dir)
     }

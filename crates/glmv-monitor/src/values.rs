@@ -7,6 +7,15 @@ use crate::{Error, number};
 /// Members of a line that are not values.
 const RESERVED: [&str; 3] = ["step", "time", "counts"];
 
+/// Parts of a spread: what share of the numbers is below.
+const QUANTILES: [(&str, f64); 5] = [
+    ("lowest", 0.0),
+    ("p10", 0.1),
+    ("median", 0.5),
+    ("p90", 0.9),
+    ("highest", 1.0),
+];
+
 /// The values of one step, in the order in which they were set.
 ///
 /// A name is a path whose first part is the group of the report: `loss/train`, `time/rollout`.
@@ -86,6 +95,27 @@ impl Values {
             .is_some()
         {
             self.refuse(name, Refusal::Name("it is set twice"));
+        }
+        self
+    }
+
+    /// Sets the spread of many numbers: lowest, highest, median, and the tenth at either end. Drawn
+    /// as one chart. Nothing is set without a number; all are NaN if one is.
+    pub fn set_quantiles(&mut self, name: &str, numbers: &[f64]) -> &mut Self {
+        let mut sorted = numbers.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let has_nan = numbers.iter().any(|number| number.is_nan());
+        let Some(last) = sorted.len().checked_sub(1) else {
+            return self;
+        };
+        for (label, share) in QUANTILES {
+            let nearest = (last as f64 * share).round() as usize;
+            let value = if has_nan {
+                f64::NAN
+            } else {
+                sorted[nearest.min(last)]
+            };
+            self.set_in(&[name, label], value);
         }
         self
     }
@@ -233,6 +263,22 @@ mod tests {
             "domains": {"ocr": {"reward": 0.5, "entropy": "Infinity"}},
             "counts": {"tiers": {"easy": 2.0}}});
         assert_eq!(members.to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn quantiles_are_numbers_of_the_list() {
+        let mut values = Values::new();
+        let numbers: Vec<f64> = (0..=10).rev().map(f64::from).collect();
+        values
+            .set_quantiles("a", &numbers)
+            .set_quantiles("none", &[]);
+        values
+            .set_quantiles("one", &[3.0])
+            .set_quantiles("bad", &[1.0, f64::NAN]);
+        let found: Vec<f64> = values.numbers().iter().map(|(_, number)| *number).collect();
+        assert_eq!(found[..5], [0.0, 1.0, 5.0, 9.0, 10.0]);
+        assert_eq!(found[5..10], [3.0; 5]);
+        assert!(found.len() == 15 && found[10..].iter().all(|number| number.is_nan()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Event files against a decoder of their own, and against bytes that TensorBoard 2.21 has read.
+//! Event files against a decoder of their own.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn masked_crc(bytes: &[u8]) -> u32 {
         }
     }
     let crc = !crc;
-    (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8)
+    crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 /// A field of a message.

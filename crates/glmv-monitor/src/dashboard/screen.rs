@@ -1,20 +1,22 @@
 //! Where frames and lines go.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::fmt;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use console::Term;
 
 use super::render::{View, render};
 use super::state::State;
-use super::text::{bytes, clean, duration, number};
-use crate::{Error, Level, MonitorConfig, Sample, Values, error};
+use super::text::{bytes, clean, duration, fit, number};
+use crate::{Level, MonitorConfig, Sample, Values};
 
 /// Between two frames, at least.
 const FRAME_EVERY: Duration = Duration::from_millis(100);
 /// Between two lines without a terminal, at least.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// Columns of a sample without a terminal.
+const SAMPLE_WIDTH: usize = 300;
 /// Erases from the cursor to the end of the screen.
 const CLEAR_BELOW: &str = "\x1b[J";
 
@@ -31,19 +33,31 @@ pub enum Display {
 }
 
 /// How it is shown.
-#[derive(Debug)]
 enum Screen {
-    /// Frames over each other; the number of lines of the last one.
+    /// Frames over each other: how much room there is, the number of lines of the last frame.
     Live {
-        term: Term,
+        out: Out,
+        view: fn() -> View,
         num_lines: usize,
     },
     /// One line after the other.
-    Plain(Term),
+    Plain(Out),
     Silent,
 }
 
-/// Shows the state of a run.
+type Out = Box<dyn Write + Send>;
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(match self {
+            Self::Live { .. } => "Live",
+            Self::Plain(_) => "Plain",
+            Self::Silent => "Silent",
+        })
+    }
+}
+
+/// Shows the state of a run. What cannot be shown is no error: from then on nothing is.
 #[derive(Debug)]
 pub(crate) struct Dashboard {
     state: State,
@@ -58,12 +72,15 @@ impl Dashboard {
     /// Looks at stdout; nothing is shown yet. `NO_COLOR` and the like are respected.
     pub(crate) fn new(config: &MonitorConfig) -> Self {
         let term = Term::stdout();
+        let is_live = term.is_term() && !console::is_dumb();
         let screen = match config.display {
             Display::Silent => Screen::Silent,
-            Display::Auto if term.is_term() && !console::is_dumb() => {
-                Screen::Live { term, num_lines: 0 }
-            }
-            Display::Auto | Display::Plain => Screen::Plain(term),
+            Display::Auto if is_live => Screen::Live {
+                out: Box::new(term),
+                view: stdout_view,
+                num_lines: 0,
+            },
+            Display::Auto | Display::Plain => Screen::Plain(Box::new(term)),
         };
         let step = config.resume.unwrap_or(0);
         Self {
@@ -76,59 +93,56 @@ impl Dashboard {
     }
 
     /// Shows a step, unless the last frame or line is too fresh.
-    pub(crate) fn step(&mut self, step: u64, values: &Values) -> Result<(), Error> {
+    pub(crate) fn step(&mut self, step: u64, values: &Values) {
         let elapsed = self.started.elapsed().as_secs_f64();
         self.state.take_step(step, elapsed, values);
         self.is_behind = true;
-        self.show(false)
+        self.show(false);
     }
 
     /// Shows a running part of a step.
-    pub(crate) fn phase(&mut self, name: &str, done: u64, total: u64) -> Result<(), Error> {
+    pub(crate) fn phase(&mut self, name: &str, done: u64, total: u64) {
         self.state.phase = Some((name.to_owned(), done, total));
-        match self.screen {
-            Screen::Live { .. } => self.show(false),
-            Screen::Plain(_) | Screen::Silent => Ok(()),
+        if matches!(self.screen, Screen::Live { .. }) {
+            self.show(false);
         }
     }
 
     /// Shows a sample.
-    pub(crate) fn sample(&mut self, sample: &Sample) -> Result<(), Error> {
+    pub(crate) fn sample(&mut self, sample: &Sample) {
         self.state.take_sample(sample);
         match &self.screen {
             Screen::Live { .. } => self.show(false),
-            Screen::Plain(_) => self.print(&format!(
-                "sample {}: {}",
-                clean(&sample.name),
-                clean(&sample.text)
-            )),
-            Screen::Silent => Ok(()),
+            Screen::Plain(_) => {
+                let text = format!("sample {}: {}", clean(&sample.name), clean(&sample.text));
+                self.print(&fit(&text, SAMPLE_WIDTH));
+            }
+            Screen::Silent => {}
         }
     }
 
     /// Shows a note above the frame, where it stays.
-    pub(crate) fn note(&mut self, step: u64, level: Level, text: &str) -> Result<(), Error> {
-        self.print(&format!("step {step}: {}: {}", level.word(), clean(text)))
+    pub(crate) fn note(&mut self, step: u64, level: Level, text: &str) {
+        self.print(&format!("step {step}: {}: {}", level.word(), clean(text)));
     }
 
     /// Shows the last state.
-    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self) {
         self.state.phase = None;
-        match self.is_behind || matches!(self.screen, Screen::Live { .. }) {
-            true => self.show(true),
-            false => Ok(()),
+        if self.is_behind || matches!(self.screen, Screen::Live { .. }) {
+            self.show(true);
         }
     }
 
-    fn show(&mut self, always: bool) -> Result<(), Error> {
+    fn show(&mut self, always: bool) {
         let every = match self.screen {
             Screen::Live { .. } => FRAME_EVERY,
             Screen::Plain(_) => LINE_EVERY,
-            Screen::Silent => return Ok(()),
+            Screen::Silent => return,
         };
         let is_fresh = self.shown.is_some_and(|shown| shown.elapsed() < every);
         if is_fresh && !always {
-            return Ok(());
+            return;
         }
         self.shown = Some(Instant::now());
         self.is_behind = false;
@@ -136,34 +150,31 @@ impl Dashboard {
         match &self.screen {
             Screen::Live { .. } => self.draw(""),
             Screen::Plain(_) => self.print(&line(&self.state)),
-            Screen::Silent => Ok(()),
+            Screen::Silent => {}
         }
     }
 
     /// Prints a line that stays.
-    fn print(&mut self, text: &str) -> Result<(), Error> {
-        match &mut self.screen {
+    fn print(&mut self, text: &str) {
+        match &self.screen {
             Screen::Live { .. } => self.draw(&format!("{text}\n")),
-            Screen::Plain(term) => write(term, &format!("{text}\n")),
-            Screen::Silent => Ok(()),
+            Screen::Plain(_) => self.write(&format!("{text}\n")),
+            Screen::Silent => {}
         }
     }
 
     /// Draws a frame over the last one, `above` it what stays; all in one write.
-    fn draw(&mut self, above: &str) -> Result<(), Error> {
-        let Screen::Live { term, num_lines } = &mut self.screen else {
-            return Ok(());
+    fn draw(&mut self, above: &str) {
+        let Screen::Live {
+            view, num_lines, ..
+        } = &mut self.screen
+        else {
+            return;
         };
-        let (height, width) = term.size();
-        let view = View {
-            width: usize::from(width),
-            height: usize::from(height),
-            colors: console::colors_enabled(),
-        };
+        let view = view();
         let lines = render(&self.state, view);
         // On a terminal that has become smaller, the start of the last frame is out of reach.
-        let up = (*num_lines).min(view.height.saturating_sub(1));
-        let mut frame = match up {
+        let mut frame = match (*num_lines).min(view.height.saturating_sub(1)) {
             0 => String::new(),
             up => format!("\x1b[{up}A\r{CLEAR_BELOW}"),
         };
@@ -173,7 +184,26 @@ impl Dashboard {
             frame.push('\n');
         }
         *num_lines = lines.len();
-        write(term, &frame)
+        self.write(&frame);
+    }
+
+    fn write(&mut self, text: &str) {
+        let (Screen::Live { out, .. } | Screen::Plain(out)) = &mut self.screen else {
+            return;
+        };
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if written.is_err() {
+            self.screen = Screen::Silent;
+        }
+    }
+}
+
+fn stdout_view() -> View {
+    let (height, width) = Term::stdout().size();
+    View {
+        width: usize::from(width),
+        height: usize::from(height),
+        colors: console::colors_enabled(),
     }
 }
 
@@ -187,7 +217,7 @@ fn line(state: &State) -> String {
         parts.extend(
             values
                 .last()
-                .map(|last| format!("{name} {}", number(*last))),
+                .map(|last| format!("{} {}", clean(name), number(*last))),
         );
     }
     parts.extend(
@@ -209,11 +239,6 @@ fn line(state: &State) -> String {
     parts.join("  ")
 }
 
-/// Writes to stdout; nobody listening any more is no error of the run.
-fn write(term: &mut Term, text: &str) -> Result<(), Error> {
-    let written = term.write_all(text.as_bytes()).and_then(|()| term.flush());
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(error::io(Path::new("stdout"), "write to")),
-    }
-}
+#[cfg(test)]
+#[path = "screen_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 
 mod area;
 mod chart;
+mod curves;
 mod data;
 mod escape;
 mod group;

@@ -1,5 +1,7 @@
 //! From numbers to places on a chart.
 
+use super::text::trim;
+
 /// A range of numbers along an axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
@@ -87,10 +89,6 @@ fn label(number: f64, step: f64) -> String {
             format!("{number:.*}", digits.clamp(0.0, 7.0) as usize)
         }
     }
-}
-
-fn trim(text: &str) -> &str {
-    text.trim_end_matches('0').trim_end_matches('.')
 }
 
 #[cfg(test)]

@@ -13,10 +13,15 @@ pub(super) fn number(value: f64) -> String {
         0.0 => "0".to_owned(),
         size if !size.is_finite() => format!("{value}"),
         size if !(1e-3..1e9).contains(&size) => format!("{value:.3e}"),
-        size if size < 10.0 => format!("{value:.4}"),
-        size if size < 1000.0 => format!("{value:.2}"),
+        size if size < 10.0 => trim(&format!("{value:.4}")).to_owned(),
+        size if size < 1000.0 => trim(&format!("{value:.2}")).to_owned(),
         _ => format!("{value:.0}"),
     }
+}
+
+/// A decimal without zeros at its end.
+pub(super) fn trim(decimal: &str) -> &str {
+    decimal.trim_end_matches('0').trim_end_matches('.')
 }
 
 /// Hours and minutes, or less.
@@ -112,6 +117,16 @@ mod tests {
         assert_eq!(date(951_782_400.0), "2000-02-29 00:00 UTC");
         assert_eq!(date(4_107_542_400.0), "2100-03-01 00:00 UTC");
         assert_eq!(date(f64::NAN), "?");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let shown = [1.0, -0.5, 12.345, 1e-5, 250_000.4, -0.0].map(number);
+        assert_eq!(shown, ["1", "-0.5", "12.35", "1.000e-5", "250000", "0"]);
+        assert_eq!(
+            [5.0, 125.0, 7322.0].map(duration),
+            ["5 s", "2 min 5 s", "2 h 2 min"]
+        );
     }
 
     #[test]

@@ -53,3 +53,34 @@ pub(super) fn text(wall_time: f64, step: u64, tag: &str, text: &str) -> Vec<u8> 
 fn event(wall_time: f64, step: u64) -> Message {
     Message::default().double(1, wall_time).varint(2, step)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::frame;
+    use super::*;
+
+    fn hex(message: &[u8]) -> String {
+        frame(message)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// The records are those that TensorBoard 2.21's own messages and `RecordWriter` make.
+    #[test]
+    fn records_are_those_of_tensorboard() {
+        let expected = "1800000000000000a37f4b2209000000000000f83f1a0d627261696e2e4576656e743a32\
+                        2a28646c";
+        assert_eq!(hex(&version(1.5)), expected);
+        let expected = "0f000000000000006d532b0909000000000000f83f10063a0208019517399e";
+        assert_eq!(hex(&start(1.5, 6)), expected);
+        let expected = "2d000000000000003c418afb09000000000000f83f10ac022a1f0a110a0a6c6f73732f74\
+                        7261696e150000003f0a0a0a03696e66150000807f23362f00";
+        let values = [("loss/train", 0.5), ("inf", f64::INFINITY)];
+        assert_eq!(hex(&scalars(1.5, 300, values)), expected);
+        assert_ne!(hex(&scalars(1.5, 301, values)), expected);
+        let expected = "2d000000000000003c418afb09000000000000f83f10012a200a1e0a046e6f7465420c08\
+                        07120412020801420268694a080a060a0474657874a4656a1d";
+        assert_eq!(hex(&text(1.5, 1, "note", "hi")), expected);
+    }
+}
