@@ -33,6 +33,7 @@
 
 mod dense;
 mod few;
+mod grad;
 pub mod moe;
 mod repeat;
 
@@ -181,6 +182,7 @@ pub fn all() -> impl Iterator<Item = &'static Shader> {
     dense::SHADERS
         .iter()
         .chain(few::shaders())
+        .chain(grad::SHADERS)
         .chain(moe::SHADERS)
 }
 

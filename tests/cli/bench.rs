@@ -181,7 +181,10 @@ fn launches_and_reads_are_counted_at_the_queue() {
     // The budget: 8 a dense layer, 12 a MoE layer, and 4 for the embedding, angles, norm and head.
     // One dispatch a layer at the very least, or the count does not see the model.
     let per_token = number(&work["dispatches_per_token"]);
-    assert!((3.0..=8.0 + 2.0 * 12.0 + 4.0).contains(&per_token), "{work}");
+    assert!(
+        (3.0..=8.0 + 2.0 * 12.0 + 4.0).contains(&per_token),
+        "{work}"
+    );
 }
 
 #[test]

@@ -18,13 +18,14 @@ pub enum Op {
     Attention,
     MoeRouter,
     MoeExperts,
+    TokenLogprobs,
     /// The fused launches of decoding.
     Fused,
 }
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 12] = [
+    pub const ALL: [Op; 13] = [
         Op::PosEmbed,
         Op::Embed,
         Op::Splice,
@@ -36,6 +37,7 @@ impl Op {
         Op::SwiGlu,
         Op::MoeRouter,
         Op::MoeExperts,
+        Op::TokenLogprobs,
         Op::Fused,
     ];
 
@@ -53,13 +55,14 @@ impl Op {
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",
+            Op::TokenLogprobs => "token_logprobs",
             Op::Fused => "fused",
         }
     }
 
     /// True where a hand-written backward exists, so that training runs the same kernel.
     pub fn has_backward(self) -> bool {
-        matches!(self, Op::Rope | Op::Linear | Op::MoeExperts)
+        !matches!(self, Op::KvWrite | Op::Fused)
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
     #[test]
     fn autodiff_uses_the_twin_unless_a_backward_exists() {
         let device = Device::flex().autodiff();
-        assert_eq!(route(Op::Attention, &device), Route::Twin);
+        assert_eq!(route(Op::KvWrite, &device), Route::Twin);
         assert_eq!(route(Op::Rope, &device), Route::Native);
     }
 }

@@ -6,10 +6,14 @@
 
 mod attention;
 mod backward;
+mod backward_codes;
+mod backward_dense;
+mod backward_rows;
 mod fused;
 mod gather;
 mod invariance;
 mod linear;
+mod logprobs;
 mod moe;
 mod paged;
 mod properties;
@@ -19,4 +23,5 @@ mod router;
 mod routing;
 mod rows;
 mod selftest;
+mod slopes;
 mod support;
