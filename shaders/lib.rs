@@ -33,6 +33,7 @@
 
 mod dense;
 mod few;
+mod grad;
 pub mod moe;
 mod repeat;
 mod sample;
@@ -182,6 +183,7 @@ pub fn all() -> impl Iterator<Item = &'static Shader> {
     dense::SHADERS
         .iter()
         .chain(few::shaders())
+        .chain(grad::SHADERS)
         .chain(moe::SHADERS)
         .chain(sample::shaders())
 }

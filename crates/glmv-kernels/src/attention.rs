@@ -6,6 +6,8 @@ use crate::route::{Op, Route, route};
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor, activation, s};
 
+#[path = "attention_backward.rs"]
+pub(crate) mod backward;
 #[path = "attention_cube.rs"]
 pub(crate) mod cube;
 #[path = "attention_native.rs"]

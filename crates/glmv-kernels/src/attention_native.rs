@@ -238,7 +238,7 @@ fn block(
 }
 
 /// Softmax of `scale * row[from..to]`; zero outside.
-fn softmax(row: &mut [f32], from: usize, to: usize, scale: f32) {
+pub(crate) fn softmax(row: &mut [f32], from: usize, to: usize, scale: f32) {
     let (from, to) = (from.min(row.len()), to.min(row.len()));
     if from >= to {
         row.fill(0.0);

@@ -46,7 +46,9 @@ pub fn attention_paged(
         "attention_paged: blocks of {block} in {} rows",
         store.rows()
     );
-    if route(Op::Attention, &q.device()) == Route::Twin || head_dim > MAX_HEAD_DIM {
+    // The cache is for inference: its kernels have no backward.
+    let twin = route(Op::Attention, &q.device()) == Route::Twin || q.device().is_autodiff();
+    if twin || head_dim > MAX_HEAD_DIM {
         return attention_paged_reference(q, store, table, range, scale, block);
     }
     let (q, table, range) = (

@@ -7,21 +7,12 @@
     reason = "one primitive per buffer; an expectation does not survive the macro"
 )]
 
-use crate::{
-    attention, elementwise, embed, gather, linear, linear_backward, moe, moe_cube, norm, rope,
-};
+use crate::logprobs::{self, Codes, Form, Head};
+use crate::{attention, elementwise, embed, gather, linear, moe, moe_cube, norm, rope};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, backend_extension};
+use burn::backend::{Backend, TensorMetadata, backend_extension};
 use burn_cubecl::CubeBackend;
 use glmv_quant::Format;
-
-/// Gradients of [`KernelOps::moe_experts`]: for x, weights, gate_up and down.
-pub(crate) type ExpertGrads<B> = (
-    FloatTensor<B>,
-    FloatTensor<B>,
-    FloatTensor<B>,
-    FloatTensor<B>,
-);
 
 /// Fused operations; shapes and sources stand at the public function of the same name.
 #[backend_extension(Cube, Flex, Autodiff)]
@@ -118,27 +109,26 @@ pub(crate) trait KernelOps: Backend {
         down: FloatTensor<Self>,
         base: usize,
     ) -> FloatTensor<Self>;
-    fn moe_experts_backward(
-        x: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        weights: FloatTensor<Self>,
-        gate_up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        base: usize,
-        grad: FloatTensor<Self>,
-    ) -> (
-        FloatTensor<Self>,
-        FloatTensor<Self>,
-        FloatTensor<Self>,
-        FloatTensor<Self>,
-    );
     fn rope_angles(
         table: FloatTensor<Self>,
         pos: IntTensor<Self>,
         axis: IntTensor<Self>,
     ) -> FloatTensor<Self>;
-    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn head_scores(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        mask: FloatTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self>;
+    fn head_scores_codes(
+        hidden: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        targets: IntTensor<Self>,
+        mask: FloatTensor<Self>,
+        form: (Format, Form),
+    ) -> FloatTensor<Self>;
 }
 
 impl KernelOps for CubeBackend {
@@ -277,17 +267,6 @@ impl KernelOps for CubeBackend {
     ) -> FloatTensor<Self> {
         moe_cube::moe_experts(x, ids, weights, gate_up, down, base)
     }
-    fn moe_experts_backward(
-        x: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        weights: FloatTensor<Self>,
-        gate_up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        base: usize,
-        grad: FloatTensor<Self>,
-    ) -> ExpertGrads<Self> {
-        moe_cube::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
-    }
     fn rope_angles(
         table: FloatTensor<Self>,
         pos: IntTensor<Self>,
@@ -295,10 +274,25 @@ impl KernelOps for CubeBackend {
     ) -> FloatTensor<Self> {
         rope::cube::angles(table, pos, axis)
     }
-    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear_backward::cube::grad_input(grad, weight)
+    fn head_scores(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        mask: FloatTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        logprobs::forward::<Self>(hidden, &Head::Float(weight), targets, mask, form)
     }
-    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear_backward::cube::grad_weight(grad, x)
+    fn head_scores_codes(
+        hidden: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        targets: IntTensor<Self>,
+        mask: FloatTensor<Self>,
+        (format, form): (Format, Form),
+    ) -> FloatTensor<Self> {
+        let inner = hidden.shape()[1];
+        let head = Head::Codes(Codes::flat(codes, scales, format, inner));
+        logprobs::forward::<Self>(hidden, &head, targets, mask, form)
     }
 }

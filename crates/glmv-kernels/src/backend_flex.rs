@@ -5,10 +5,11 @@
     reason = "the trait's methods take one primitive per buffer"
 )]
 
-use crate::backend::{ExpertGrads, KernelOps};
-use crate::{attention, elementwise, embed, gather, linear, linear_backward, moe, norm, rope};
-use burn::backend::Flex;
+use crate::backend::KernelOps;
+use crate::logprobs::{self, Codes, Form, Head};
+use crate::{attention, elementwise, embed, gather, linear, moe, norm, rope};
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Flex, TensorMetadata};
 use glmv_quant::Format;
 
 impl KernelOps for Flex {
@@ -147,17 +148,6 @@ impl KernelOps for Flex {
     ) -> FloatTensor<Self> {
         moe::native::moe_experts(x, ids, weights, gate_up, down, base)
     }
-    fn moe_experts_backward(
-        x: FloatTensor<Self>,
-        ids: IntTensor<Self>,
-        weights: FloatTensor<Self>,
-        gate_up: FloatTensor<Self>,
-        down: FloatTensor<Self>,
-        base: usize,
-        grad: FloatTensor<Self>,
-    ) -> ExpertGrads<Self> {
-        moe::native::moe_experts_backward(x, ids, weights, gate_up, down, base, grad)
-    }
     fn rope_angles(
         table: FloatTensor<Self>,
         pos: IntTensor<Self>,
@@ -165,10 +155,25 @@ impl KernelOps for Flex {
     ) -> FloatTensor<Self> {
         rope::native::angles(table, pos, axis)
     }
-    fn linear_grad_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear_backward::grad_input::<Flex>(grad, weight)
+    fn head_scores(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        mask: FloatTensor<Self>,
+        form: Form,
+    ) -> FloatTensor<Self> {
+        logprobs::forward::<Self>(hidden, &Head::Float(weight), targets, mask, form)
     }
-    fn linear_grad_weight(grad: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear_backward::grad_weight::<Flex>(grad, x)
+    fn head_scores_codes(
+        hidden: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: IntTensor<Self>,
+        targets: IntTensor<Self>,
+        mask: FloatTensor<Self>,
+        (format, form): (Format, Form),
+    ) -> FloatTensor<Self> {
+        let inner = hidden.shape()[1];
+        let head = Head::Codes(Codes::flat(codes, scales, format, inner));
+        logprobs::forward::<Self>(hidden, &head, targets, mask, form)
     }
 }

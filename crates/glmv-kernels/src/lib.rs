@@ -6,21 +6,23 @@
 //!
 //! | op | function | WGSL | backward |
 //! |---|---|---|---|
-//! | RMSNorm | [`rms_norm`], [`rms_norm_add`], [`add_rms_norm`] | `rms_norm*.wgsl` | twin |
-//! | SwiGLU | [`swiglu`], [`silu_mul`] | `swiglu.wgsl`, `silu_mul.wgsl` | twin |
+//! | RMSNorm | [`rms_norm`], [`rms_norm_add`], [`add_rms_norm`] | `rms_norm*.wgsl` | by hand |
+//! | SwiGLU | [`swiglu`], [`silu_mul`] | `swiglu.wgsl`, `silu_mul.wgsl` | by hand |
 //! | rotary embeddings (text M-RoPE, vision 2-D) | [`rope`] | `rope.wgsl` | by hand |
-//! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | twin |
-//! | token embedding | [`embed`] | `embed_rows.wgsl` | none |
-//! | splice of visual features | [`splice`] | `splice.wgsl` | twin |
+//! | position-embedding adaption | [`pos_embed`] | `pos_embed.wgsl` | by hand |
+//! | token embedding | [`embed`] | `embed_rows.wgsl` | by hand |
+//! | splice of visual features | [`splice`] | `splice.wgsl` | by hand |
 //! | linear layer | [`linear`] | `linear*.wgsl`, `matmul_*_sub.wgsl` | by hand |
 //! | writes to a paged cache | [`kv_write`], [`kv_copy`] | `kv_*.wgsl` | none |
-//! | attention over key ranges | [`attention`], [`attention_paged`] | `attention*.wgsl` | twin |
-//! | MoE router | [`moe_router`] | `moe_router.wgsl` | twin |
+//! | attention over key ranges | [`attention`], [`attention_paged`] | `attention*.wgsl` | by hand, contiguous |
+//! | MoE router | [`moe_router`] | `moe_router*.wgsl` | by hand |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
 //! | optimiser step | [`adamw`] | `adamw.wgsl` | none |
 //! | choice of tokens | [`sample`] | `sample_*.wgsl` | none |
+//! | log-probabilities of tokens | [`token_logprobs`] | `linear*.wgsl`, `score_*.wgsl` | by hand |
 //!
-//! Weights are f32, f16 or codes of 8 or 4 bits ([`Weight`], [`Quantised`]); sums are f32.
+//! Weights are f32, f16 or codes of 8 or 4 bits ([`Weight`], [`Quantised`]); sums are f32. Codes are
+//! frozen: gradients pass through them to the input.
 //!
 //! Routing is one function, [`route`]: WGSL on a wgpu device, native on Flex, the twin elsewhere
 //! and under autodiff for ops without a hand-written backward. `GLMV_KERNELS=twin` or
@@ -33,6 +35,7 @@ mod autodiff;
 mod backend;
 mod backend_few;
 mod backend_flex;
+mod backend_grad;
 #[expect(
     clippy::too_many_arguments,
     reason = "the primitives of a store cross one by one"
@@ -44,6 +47,7 @@ mod cooperative;
 mod counts;
 pub mod device;
 mod elementwise;
+mod elementwise_backward;
 mod embed;
 mod flex;
 mod fused;
@@ -53,14 +57,19 @@ mod kv;
 mod launch;
 mod linear;
 mod linear_backward;
+mod logprobs;
 mod memory;
 mod moe;
 mod moe_cube;
 mod norm;
+mod norm_backward;
 mod queue_log;
 mod rope;
 mod route;
+mod router_backward;
 mod sample;
+mod scatter;
+mod scores;
 pub mod selftest;
 mod tile;
 mod weight;
@@ -83,6 +92,7 @@ pub use launch::{launches, reset_launches};
 #[doc(hidden)]
 pub use launch::{on_gpu_tiling, on_plain_tiling};
 pub use linear::{linear, linear_reference};
+pub use logprobs::{token_logprobs, token_logprobs_reference};
 pub use moe::{RouterConfig, moe_experts, moe_experts_reference, moe_router, moe_router_reference};
 pub use norm::{
     add_rms_norm, add_rms_norm_reference, rms_norm, rms_norm_add, rms_norm_add_reference,

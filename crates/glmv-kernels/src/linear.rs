@@ -30,10 +30,10 @@ pub fn linear<const D: usize>(
         weight.dims()
     );
     let routed = route(Op::Linear, &x.device());
-    // The kernels for codes have no backward and read x in fours.
+    // The kernels for codes read x in fours.
     let codes = matches!(weight, Weight::Quantised(_));
-    let twin = x.device().is_autodiff() || (routed == Route::Wgsl && !inner.is_multiple_of(4));
-    if routed == Route::Twin || (codes && twin) {
+    let fours = routed != Route::Wgsl || inner.is_multiple_of(4);
+    if routed == Route::Twin || (codes && !fours) {
         return linear_reference(x, weight, bias);
     }
     let (x, bias) = (x.into_dispatch(), bias.map(Tensor::into_dispatch));

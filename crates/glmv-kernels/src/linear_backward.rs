@@ -96,3 +96,18 @@ pub(crate) mod cube {
         out
     }
 }
+
+pub(crate) mod native {
+    use burn::backend::Flex;
+    use burn_flex::FlexTensor;
+
+    /// See [`super::grad_input`].
+    pub(crate) fn grad_input(grad: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        super::grad_input::<Flex>(grad, weight)
+    }
+
+    /// See [`super::grad_weight`].
+    pub(crate) fn grad_weight(grad: FlexTensor, x: FlexTensor) -> FlexTensor {
+        super::grad_weight::<Flex>(grad, x)
+    }
+}

@@ -159,9 +159,9 @@ pub fn moe_experts(
     if routed == Route::Twin || gate_up.dims()[0] > MAX_EXPERTS {
         return moe_experts_reference(x, ids, weights, gate_up, down, base);
     }
-    // The kernels for codes have no backward and read rows in fours.
+    // The kernels for codes read rows in fours.
     let fours = hidden.is_multiple_of(4) && width.is_multiple_of(4);
-    let codes_run = !x.device().is_autodiff() && (routed == Route::Native || fours);
+    let codes_run = routed == Route::Native || fours;
     let (x, ids, weights) = (
         x.into_dispatch(),
         ids.into_dispatch(),

@@ -153,16 +153,15 @@ impl Problem {
     }
 }
 
-/// Gradients for x, weights, gate_up and down.
-pub(crate) fn moe_experts_backward(
-    x: CubeTensor,
+/// See [`crate::backend_grad::GradOps::moe_experts_grad`].
+pub(crate) fn moe_experts_grad(
+    tensors: [CubeTensor; 4],
     ids: CubeTensor,
-    weights: CubeTensor,
-    gate_up: CubeTensor,
-    down: CubeTensor,
     base: usize,
     grad: CubeTensor,
-) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+    wants: [bool; 4],
+) -> [Option<CubeTensor>; 4] {
+    let [x, weights, gate_up, down] = tensors;
     let p = Problem::new(x, ids, weights, gate_up, down, base);
     let dout = f32_rows(grad);
     let (h, w, k) = (p.hidden, p.width, p.top_k);
@@ -170,11 +169,15 @@ pub(crate) fn moe_experts_backward(
     let pre = p.grouped(&plan, &p.x, &p.gate_up, [2 * w, h, k]);
     let dact = p.grouped_nn(&plan, &dout, &p.down, [w, h, k], true);
     let (dpre, act) = p.swiglu_grad(&pre, &dact);
-    let dx = p.grouped_nn(&plan, &dpre, &p.gate_up, [h, 2 * w, 1], false);
-    let dx = p.combine(&dx, false);
-    let y = p.grouped(&plan, &act, &p.down, [h, w, 1]);
-    let dweights = p.weight_grad(&dout, &y);
-    let ddown = p.grouped_tn(&plan, (&dout, k), (&act, 1), [h, w], true);
-    let dgate_up = p.grouped_tn(&plan, (&dpre, 1), (&p.x, k), [2 * w, h], false);
-    (dx, dweights, dgate_up, ddown)
+    let dx = wants[0].then(|| {
+        let dx = p.grouped_nn(&plan, &dpre, &p.gate_up, [h, 2 * w, 1], false);
+        p.combine(&dx, false)
+    });
+    let dweights = wants[1].then(|| {
+        let y = p.grouped(&plan, &act, &p.down, [h, w, 1]);
+        p.weight_grad(&dout, &y)
+    });
+    let dgate_up = wants[2].then(|| p.grouped_tn(&plan, (&dpre, 1), (&p.x, k), [2 * w, h], false));
+    let ddown = wants[3].then(|| p.grouped_tn(&plan, (&dout, k), (&act, 1), [h, w], true));
+    [dx, dweights, dgate_up, ddown]
 }

@@ -24,7 +24,7 @@ mod router;
 pub(crate) use router::moe_router;
 #[path = "moe_backward.rs"]
 mod backward;
-pub(crate) use backward::moe_experts_backward;
+pub(crate) use backward::moe_experts_grad;
 
 /// Everything the expert launches share.
 struct Problem {

@@ -5,12 +5,15 @@ use crate::elementwise::native::silu;
 use crate::flex::{
     Mat, Weights, dot, f32_rows, floats, ints, matmul, new_f32, weight_rows, words_of,
 };
-use crate::invariance::few_rows;
 use burn::backend::TensorMetadata;
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
 use glmv_quant::Format;
 use rayon::prelude::*;
+
+#[path = "moe_native_backward.rs"]
+mod backward;
+pub(crate) use backward::moe_experts_grad;
 
 /// [`Problem::few`], unless rows must not depend on each other.
 const FEW_ROWS: usize = 8;
@@ -211,131 +214,4 @@ fn dispatch(
         panic!("experts on the CPU: {error}");
     }
     new_f32(out, x.shape())
-}
-
-/// Gradients of one expert.
-struct ExpertGrad {
-    dx: Vec<f32>,
-    dweights: Vec<f32>,
-    dgate_up: Vec<f32>,
-    ddown: Vec<f32>,
-}
-
-fn expert_backward(p: &Problem<'_>, e: usize, slots: &[usize], grad: &[f32]) -> ExpertGrad {
-    let (n, h, w) = (slots.len(), p.hidden, p.width);
-    let rows = p.gather(slots, p.x);
-    let (pre, act) = p.activations(e, &rows);
-    let dout = p.gather(slots, grad);
-    let (gate_up, down) = (p.gate_up_of(e), p.down_of(e));
-    let y = product(&act, &down, [n, h, w], p.few);
-    let dweights = y
-        .chunks(h)
-        .zip(dout.chunks(h))
-        .map(|(y, d)| dot(y, d))
-        .collect();
-    let mut dy = dout;
-    for (row, slot) in dy.chunks_mut(h).zip(slots) {
-        row.iter_mut().for_each(|v| *v *= p.weights[*slot]);
-    }
-    let mut dact = vec![0f32; n * w];
-    matmul(
-        &mut dact,
-        Mat::rows(&dy, h),
-        Mat::rows(&down, w),
-        [n, w, h],
-        false,
-        false,
-    );
-    let mut dpre = vec![0f32; n * 2 * w];
-    for i in 0..n {
-        for j in 0..w {
-            let (g, u, d) = (pre[i * 2 * w + j], pre[i * 2 * w + w + j], dact[i * w + j]);
-            let sigmoid = 1.0 / (1.0 + (-g).exp());
-            dpre[i * 2 * w + j] = d * u * sigmoid * (1.0 + g * (1.0 - sigmoid));
-            dpre[i * 2 * w + w + j] = d * g * sigmoid;
-        }
-    }
-    let mut dx = vec![0f32; n * h];
-    matmul(
-        &mut dx,
-        Mat::rows(&dpre, 2 * w),
-        Mat::rows(&gate_up, h),
-        [n, h, 2 * w],
-        false,
-        false,
-    );
-    let mut dgate_up = vec![0f32; 2 * w * h];
-    let dpre_t = Mat::rows(&dpre, 2 * w).t();
-    matmul(
-        &mut dgate_up,
-        dpre_t,
-        Mat::rows(&rows, h),
-        [2 * w, h, n],
-        false,
-        false,
-    );
-    let mut ddown = vec![0f32; h * w];
-    matmul(
-        &mut ddown,
-        Mat::rows(&dy, h).t(),
-        Mat::rows(&act, w),
-        [h, w, n],
-        false,
-        false,
-    );
-    ExpertGrad {
-        dx,
-        dweights,
-        dgate_up,
-        ddown,
-    }
-}
-
-pub(crate) fn moe_experts_backward(
-    x: FlexTensor,
-    ids: FlexTensor,
-    weights: FlexTensor,
-    gate_up: FlexTensor,
-    down: FlexTensor,
-    base: usize,
-    grad: FlexTensor,
-) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
-    let (x, weights, grad) = (f32_rows(x), f32_rows(weights), f32_rows(grad));
-    let (gate_up, down) = (weight_rows(gate_up), weight_rows(down));
-    let ([_, hidden], [shard, _, width]) = (x.shape().dims::<2>(), down.shape().dims::<3>());
-    let problem = Problem {
-        x: floats(&x),
-        weights: floats(&weights),
-        gate_up: Weights::new(&gate_up),
-        down: Weights::new(&down),
-        hidden,
-        width,
-        top_k: ids.shape()[1],
-        few: few_rows(FEW_ROWS),
-    };
-    let slots = slots_by_expert(&ints(&ids), base, shard);
-    let results: Vec<(usize, ExpertGrad)> = (0..shard)
-        .into_par_iter()
-        .filter(|e| !slots[*e].is_empty())
-        .map(|e| (e, expert_backward(&problem, e, &slots[e], floats(&grad))))
-        .collect();
-    let mut dx = vec![0f32; problem.x.len()];
-    let mut dweights = vec![0f32; problem.weights.len()];
-    let mut dgate_up = vec![0f32; shard * 2 * width * hidden];
-    let mut ddown = vec![0f32; shard * hidden * width];
-    for (e, g) in results {
-        for ((slot, row), dw) in slots[e].iter().zip(g.dx.chunks(hidden)).zip(&g.dweights) {
-            let target = &mut dx[slot / problem.top_k * hidden..][..hidden];
-            target.iter_mut().zip(row).for_each(|(o, v)| *o += v);
-            dweights[*slot] = *dw;
-        }
-        dgate_up[e * g.dgate_up.len()..][..g.dgate_up.len()].copy_from_slice(&g.dgate_up);
-        ddown[e * g.ddown.len()..][..g.ddown.len()].copy_from_slice(&g.ddown);
-    }
-    (
-        new_f32(dx, x.shape()),
-        new_f32(dweights, weights.shape()),
-        new_f32(dgate_up, gate_up.shape()),
-        new_f32(ddown, down.shape()),
-    )
 }

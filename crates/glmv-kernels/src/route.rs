@@ -18,6 +18,7 @@ pub enum Op {
     Attention,
     MoeRouter,
     MoeExperts,
+    TokenLogprobs,
     /// The fused launches of decoding.
     Fused,
     /// A step of the optimiser.
@@ -28,7 +29,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation, in the order they run in a forward pass.
-    pub const ALL: [Op; 14] = [
+    pub const ALL: [Op; 15] = [
         Op::PosEmbed,
         Op::Embed,
         Op::Splice,
@@ -40,6 +41,7 @@ impl Op {
         Op::SwiGlu,
         Op::MoeRouter,
         Op::MoeExperts,
+        Op::TokenLogprobs,
         Op::Fused,
         Op::AdamW,
         Op::Sample,
@@ -59,6 +61,7 @@ impl Op {
             Op::Attention => "attention",
             Op::MoeRouter => "moe_router",
             Op::MoeExperts => "moe_experts",
+            Op::TokenLogprobs => "token_logprobs",
             Op::Fused => "fused",
             Op::AdamW => "adamw",
             Op::Sample => "sample",
@@ -67,7 +70,7 @@ impl Op {
 
     /// True where a hand-written backward exists, so that training runs the same kernel.
     pub fn has_backward(self) -> bool {
-        matches!(self, Op::Rope | Op::Linear | Op::MoeExperts)
+        !matches!(self, Op::KvWrite | Op::Fused | Op::AdamW | Op::Sample)
     }
 }
 
@@ -154,7 +157,7 @@ mod tests {
     #[test]
     fn autodiff_uses_the_twin_unless_a_backward_exists() {
         let device = Device::flex().autodiff();
-        assert_eq!(route(Op::Attention, &device), Route::Twin);
+        assert_eq!(route(Op::KvWrite, &device), Route::Twin);
         assert_eq!(route(Op::Rope, &device), Route::Native);
     }
 }

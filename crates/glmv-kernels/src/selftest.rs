@@ -83,7 +83,7 @@ fn tolerance(op: Op) -> f32 {
         Op::Splice | Op::KvWrite | Op::Embed => 0.0,
         Op::Rope => 2e-6,
         Op::RmsNorm | Op::SwiGlu | Op::PosEmbed | Op::MoeRouter | Op::AdamW | Op::Sample => 2e-5,
-        Op::Linear | Op::Attention | Op::MoeExperts | Op::Fused => 1e-4,
+        Op::Linear | Op::Attention | Op::MoeExperts | Op::TokenLogprobs | Op::Fused => 1e-4,
     }
 }
 
@@ -100,6 +100,7 @@ fn measure(op: Op, inputs: &Inputs) -> Outcome {
         Op::Attention => worst([cases::attentions(inputs), cache::attentions(inputs)]),
         Op::MoeRouter => cases::routers(inputs),
         Op::MoeExperts => cases::experts(inputs),
+        Op::TokenLogprobs => cases::token_logprobs(inputs),
         Op::Fused => cases::fused(inputs),
         Op::AdamW => optimizer::steps(inputs),
         Op::Sample => samples::samples(inputs),

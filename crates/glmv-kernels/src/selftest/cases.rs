@@ -107,6 +107,26 @@ pub(super) fn embeds(inputs: &Inputs) -> Outcome {
     }))
 }
 
+pub(super) fn token_logprobs(inputs: &Inputs) -> Outcome {
+    worst(STORES.map(|store| {
+        let hidden = inputs.floats([9, 72]);
+        let head = vec![
+            weight(inputs, [37, 72], store),
+            weight(inputs, [20, 72], store),
+        ];
+        let targets = inputs.ints([9], |i| i * 7 % 57) - 1;
+        let forbidden = inputs.floats([57]).greater_elem(0.5).float();
+        let of = |(chosen, entropy): (Tensor<1>, Tensor<1>)| {
+            // A forbidden target's -3e38 says nothing about rounding.
+            Tensor::cat(vec![chosen.clamp_min(-100.0), entropy], 0)
+        };
+        let (h, t, f) = (hidden.clone(), targets.clone(), Some(forbidden));
+        let got = crate::token_logprobs(h, head.clone(), t, 0.7, f.clone());
+        let want = token_logprobs_reference(hidden, head, targets, 0.7, f);
+        difference(of(got), of(want))
+    }))
+}
+
 pub(super) fn linears(inputs: &Inputs) -> Outcome {
     // One to nine rows: a weight read once for several; seventy: tiles.
     let sizes = [(1, 64), (3, 13), (9, 104), (70, 64)];

@@ -9,7 +9,7 @@ use glmv_kernels::{
 };
 
 /// Gradients of a sum weighted by numbers, so that every output counts differently.
-fn gradients<const D: usize>(y: Tensor<D>, source: &mut Source) -> burn::tensor::Gradients {
+pub fn gradients<const D: usize>(y: Tensor<D>, source: &mut Source) -> burn::tensor::Gradients {
     let factors = source.floats(y.dims());
     (y * factors).sum().backward()
 }

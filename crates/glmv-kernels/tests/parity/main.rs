@@ -6,10 +6,14 @@
 
 mod attention;
 mod backward;
+mod backward_codes;
+mod backward_dense;
+mod backward_rows;
 mod fused;
 mod gather;
 mod invariance;
 mod linear;
+mod logprobs;
 mod moe;
 mod optimizer;
 mod paged;
@@ -21,4 +25,5 @@ mod routing;
 mod rows;
 mod sample;
 mod selftest;
+mod slopes;
 mod support;

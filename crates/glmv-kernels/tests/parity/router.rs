@@ -22,7 +22,7 @@ fn route(
     vec![ids.into_iter().map(|id| id as f32).collect(), read(weights)]
 }
 
-fn config([top_k, n_group, topk_group]: [usize; 3], normalise: bool) -> RouterConfig {
+pub fn config([top_k, n_group, topk_group]: [usize; 3], normalise: bool) -> RouterConfig {
     RouterConfig {
         top_k,
         n_group,
