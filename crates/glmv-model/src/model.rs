@@ -12,7 +12,7 @@ use crate::{
 };
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
-use glmv_kernels::{FEW_ROWS, KvFormat, Pairing, RopeTable, embed, splice};
+use glmv_kernels::{FEW_ROWS, KvFormat, Pairing, RopeTable, Weight, embed, splice};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -277,6 +277,15 @@ impl Glm4v {
             }
             .forward(hidden),
         }
+    }
+
+    /// Shards of the output head `[vocab_i, hidden]`; the embedding's where the two are one.
+    pub fn head(&self) -> Vec<Weight<2>> {
+        let shards = match &self.lm_head {
+            Some(head) => &head.weight,
+            None => &self.embed_tokens,
+        };
+        shards.iter().map(WeightParam::val).collect()
     }
 
     /// Token embeddings, f32.

@@ -7,8 +7,9 @@
 use crate::balance::{SoftmaxLoad, loads, sequence_loss, softmax_load, softmax_loss};
 use crate::{Balance, Error, Grads, Micro};
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, TensorData, activation};
+use burn::tensor::{Int, Tensor, TensorData};
 use glmv_kernels::device::read;
+use glmv_kernels::token_logprobs;
 use glmv_model::{Glm4v, LayerRouting, PackedPass, Probe};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,20 @@ pub struct PassOptions {
 pub struct Scores {
     /// Natural logarithm of each token's probability, `[counted]`.
     pub logprobs: Vec<f32>,
+    /// Entropy of the distribution each token is of, in nats, `[counted]`.
+    pub entropies: Vec<f32>,
+}
+
+impl Scores {
+    fn read((logprobs, entropies): (Tensor<1>, Tensor<1>)) -> Result<Self, Error> {
+        let n = logprobs.dims()[0];
+        let mut both = read(Tensor::cat(vec![logprobs.inner(), entropies.inner()], 0))?;
+        let entropies = both.split_off(n);
+        Ok(Scores {
+            logprobs: both,
+            entropies,
+        })
+    }
 }
 
 /// What a pass found beside gradients.
@@ -60,9 +75,7 @@ pub fn scores(model: &Glm4v, micro: &Micro) -> Result<Scores, Error> {
     for index in 0..model.language_model.layers.len() {
         x = model.packed_layer(index, x, &pass, &mut Probe::off())?;
     }
-    Ok(Scores {
-        logprobs: read(logprobs(&model, x, micro))?,
-    })
+    Scores::read(logprobs(&model, x, micro))
 }
 
 /// Adds to `grads` the gradients of `Σ coefficients · log p` of the counted tokens plus the balance
@@ -107,16 +120,14 @@ fn embed(model: &Glm4v, micro: &Micro) -> Result<Tensor<2>, Error> {
     Ok(model.packed_embed(&micro.packed, features)?)
 }
 
-/// Log-probabilities of the counted tokens from the last layer's output, `[counted]`.
-fn logprobs(model: &Glm4v, x: Tensor<2>, micro: &Micro) -> Tensor<1> {
+/// Log-probabilities of the counted tokens from the last layer's output, and the entropies of the
+/// distributions they are of, `[counted]` each.
+fn logprobs(model: &Glm4v, x: Tensor<2>, micro: &Micro) -> (Tensor<1>, Tensor<1>) {
     let device = x.device();
-    let (n, x) = (micro.counted(), model.select_rows(x, &micro.rows));
-    let logits = model.logits(model.final_norm(x));
+    let x = model.final_norm(model.select_rows(x, &micro.rows));
     let targets: Vec<i64> = micro.targets.iter().map(|id| i64::from(*id)).collect();
-    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [n, 1]), &device);
-    activation::log_softmax(logits, 1)
-        .gather(1, targets)
-        .reshape([n])
+    let targets = Tensor::<1, Int>::from_data(targets.as_slice(), &device);
+    token_logprobs(x, model.head(), targets, 1.0, None)
 }
 
 impl Step<'_> {
@@ -130,12 +141,10 @@ impl Step<'_> {
     /// `Σ coefficients · log p`, tracked.
     fn objective(
         &self,
-        logprobs: Tensor<1>,
+        (logprobs, entropies): (Tensor<1>, Tensor<1>),
         coefficients: Coefficients<'_>,
     ) -> Result<(Tensor<1>, Scores), Error> {
-        let scores = Scores {
-            logprobs: read(logprobs.clone().inner())?,
-        };
+        let scores = Scores::read((logprobs.clone(), entropies))?;
         let factors = coefficients(&scores)?;
         let n = scores.logprobs.len();
         if factors.len() != n || factors.iter().any(|f| !f.is_finite()) {

@@ -5,7 +5,7 @@ use glmv_model::Glm4v;
 use glmv_train::{Balance, Grads, PassOptions, Recompute, Sample, Scores, scores};
 
 /// Relative to the largest value of a gradient.
-const TOLERANCE: f32 = 2e-5;
+const TOLERANCE: f32 = 1e-5;
 const LENGTHS: [usize; 4] = [9, 14, 5, 20];
 
 fn options(recompute: Recompute, balance: Balance) -> PassOptions {
