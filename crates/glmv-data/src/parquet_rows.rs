@@ -5,8 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::file::serialized_reader::SerializedFileReader as Reader;
+use parquet::file::reader::SerializedFileReader;
 use parquet::record::reader::RowIter;
 
 use crate::error::{Error, Place, RowError};
@@ -38,8 +37,7 @@ impl ParquetRows {
             path: path.to_owned(),
             source,
         };
-        let reader: Reader<File> = SerializedFileReader::new(file).map_err(failed)?;
-        reader.metadata();
+        let reader = SerializedFileReader::new(file).map_err(failed)?;
         let rows = RowIter::from_file_into(Box::new(reader));
         Ok(Self {
             rows,
