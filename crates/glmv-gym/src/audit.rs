@@ -63,7 +63,12 @@ impl Audit {
 impl fmt::Display for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for finding in &self.findings {
-            let Finding { fault, file, line, id } = finding;
+            let Finding {
+                fault,
+                file,
+                line,
+                id,
+            } = finding;
             writeln!(f, "{}, line {line}: {id}: {fault:?}", file.display())?;
         }
         writeln!(
@@ -114,8 +119,18 @@ pub fn audit(train: &[PathBuf], eval: &[PathBuf]) -> Result<Audit, Error> {
             let held_out = Split::of_combination(&combination) != Split::Train;
             audit.note(held_out, Fault::HeldOut, file, &row);
             audit.note(ids.contains_key(&row.meta.id), Fault::SameId, file, &row);
-            audit.note(digests.contains_key(&row.digest), Fault::SameContent, file, &row);
-            audit.note(combinations.contains_key(&combination), Fault::SameCombination, file, &row);
+            audit.note(
+                digests.contains_key(&row.digest),
+                Fault::SameContent,
+                file,
+                &row,
+            );
+            audit.note(
+                combinations.contains_key(&combination),
+                Fault::SameCombination,
+                file,
+                &row,
+            );
             audit.note(!row.genuine, Fault::Altered, file, &row);
         }
     }
@@ -155,12 +170,19 @@ fn read(text: &str, line: usize, file: &Path, folder: &Path) -> Result<Row, Erro
     };
     let json: serde_json::Value =
         serde_json::from_str(text).map_err(|e| wrong("row", e.to_string()))?;
-    let found = json.get("gym").ok_or_else(|| wrong("gym", "it is missing".into()))?;
+    let found = json
+        .get("gym")
+        .ok_or_else(|| wrong("gym", "it is missing".into()))?;
     let meta: Meta =
         serde_json::from_value(found.clone()).map_err(|e| wrong("gym", e.to_string()))?;
     let pictures = meta.pictures(folder)?;
     let side = pictures.first().map_or(0, image::RgbImage::width);
-    let made = generate(Domain::find(&meta.domain)?, meta.level, meta.seed, Size { side })?;
+    let made = generate(
+        Domain::find(&meta.domain)?,
+        meta.level,
+        meta.seed,
+        Size { side },
+    )?;
     let digest = content_digest(&meta.question, &pictures);
     let drawn = match &made.media {
         Media::Images(pictures) => pictures,
@@ -186,10 +208,14 @@ fn shown(json: &serde_json::Value) -> String {
             let parts = parts.as_array().into_iter().flatten();
             parts.filter_map(|p| p["text"].as_str()).collect::<String>()
         }),
-        (None, Some(prompt)) => {
-            prompt.pointer("/0/content").and_then(|c| c.as_str()).map(str::to_owned)
-        }
-        (None, None) => json.pointer("/gym/question").and_then(|q| q.as_str()).map(str::to_owned),
+        (None, Some(prompt)) => prompt
+            .pointer("/0/content")
+            .and_then(|c| c.as_str())
+            .map(str::to_owned),
+        (None, None) => json
+            .pointer("/gym/question")
+            .and_then(|q| q.as_str())
+            .map(str::to_owned),
     };
     prompt.unwrap_or_default()
 }

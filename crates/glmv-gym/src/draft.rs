@@ -84,5 +84,9 @@ pub(crate) fn capital(text: &str) -> String {
 /// A number other than `n`, not negative, near it.
 pub(crate) fn near(rng: &mut Rng, n: i32) -> i32 {
     let step = rng.int(1, 3);
-    if n >= step && rng.chance(1, 2) { n - step } else { n + step }
+    if n >= step && rng.chance(1, 2) {
+        n - step
+    } else {
+        n + step
+    }
 }

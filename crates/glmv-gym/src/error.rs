@@ -65,7 +65,9 @@ pub enum Error {
         what: &'static str,
     },
     /// No combination of the split turned up.
-    #[error("{domain} level {level} seed {seed}: no combination of the split {split} in {tries} tries")]
+    #[error(
+        "{domain} level {level} seed {seed}: no combination of the split {split} in {tries} tries"
+    )]
     Combination {
         /// The domain.
         domain: &'static str,
@@ -77,6 +79,14 @@ pub enum Error {
         split: &'static str,
         /// How often was drawn.
         tries: u64,
+    },
+    /// A completion that the rules cannot judge.
+    #[error("item {id}: {reason}")]
+    Judgement {
+        /// The item.
+        id: String,
+        /// The reward system's message.
+        reason: String,
     },
     /// A file that cannot be read or written.
     #[error("{path}: {source}")]

@@ -27,7 +27,10 @@ impl Guesser {
     pub fn guess(&self, template: &str) -> Option<&str> {
         let answers = self.counts.get(template)?;
         let most = answers.values().max()?;
-        answers.iter().find(|(_, n)| *n == most).map(|(answer, _)| answer.as_str())
+        answers
+            .iter()
+            .find(|(_, n)| *n == most)
+            .map(|(answer, _)| answer.as_str())
     }
 }
 

@@ -90,7 +90,10 @@ impl Item {
 
     /// Wording and values as one text: what [`Split::of_combination`] deals.
     pub fn combination(&self) -> String {
-        let values = self.factors.iter().map(|(name, value)| (*name, value.as_str()));
+        let values = self
+            .factors
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
         combination(&self.template, values)
     }
 }
@@ -129,7 +132,10 @@ pub fn generate(domain: Domain, level: u8, seed: u64, size: Size) -> Result<Item
         let mut rng = Rng::of(&[domain as u64, u64::from(level), seed, attempt]);
         let draft = domain.draft(level, &mut rng);
         let template = format!("{}/{}/{}", domain.name(), draft.task, draft.wording);
-        let values = draft.factors.iter().map(|(name, value)| (*name, value.as_str()));
+        let values = draft
+            .factors
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
         if Split::of_combination(&combination(&template, values)) == split {
             let found = Found {
                 domain,

@@ -14,8 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`write::make`] writes data sets, [`audit()`] proves that evaluation and training are apart, and
-//! [`sheet::sheet`] draws a contact sheet.
+//! [`write::make`] writes data sets, [`audit()`] proves that evaluation and training are apart,
+//! [`sheet::sheet`] draws a contact sheet, and a [`Tally`] sums up what a model answers.
 #![warn(missing_docs)]
 
 pub mod audit;
@@ -30,6 +30,7 @@ pub mod palette;
 pub mod rng;
 pub mod sheet;
 mod split;
+pub mod tally;
 pub mod write;
 
 pub use audit::audit;
@@ -38,6 +39,7 @@ pub use error::Error;
 pub use guess::Guesser;
 pub use item::{Item, Media, Size, generate};
 pub use split::Split;
+pub use tally::Tally;
 
 /// The hardest level; the easiest is 1.
 pub const LEVELS: u8 = 5;

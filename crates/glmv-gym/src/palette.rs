@@ -59,13 +59,20 @@ mod tests {
     #[test]
     fn colours_differ_from_each_other_and_from_the_grounds() {
         let apart = |a: Rgb, b: Rgb| -> u32 {
-            a.iter().zip(b).map(|(x, y)| u32::from(x.abs_diff(y)).pow(2)).sum()
+            a.iter()
+                .zip(b)
+                .map(|(x, y)| u32::from(x.abs_diff(y)).pow(2))
+                .sum()
         };
         for (i, a) in COLOURS.iter().enumerate() {
             for b in &COLOURS[i + 1..] {
                 assert!(apart(a.rgb, b.rgb) > 4500, "{} and {}", a.name, b.name);
             }
-            assert!(GROUNDS.iter().all(|g| apart(a.rgb, *g) > 8000), "{}", a.name);
+            assert!(
+                GROUNDS.iter().all(|g| apart(a.rgb, *g) > 8000),
+                "{}",
+                a.name
+            );
         }
     }
 }

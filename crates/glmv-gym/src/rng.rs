@@ -96,7 +96,10 @@ mod tests {
     fn draws_stay_in_range_and_reach_its_ends() {
         let mut rng = Rng::of(&[7]);
         let seen: Vec<i32> = (0..500).map(|_| rng.int(-2, 3)).collect();
-        assert_eq!((seen.iter().min(), seen.iter().max()), (Some(&-2), Some(&3)));
+        assert_eq!(
+            (seen.iter().min(), seen.iter().max()),
+            (Some(&-2), Some(&3))
+        );
         let mut cards: Vec<usize> = (0..20).collect();
         rng.shuffle(&mut cards);
         assert_ne!(cards, (0..20).collect::<Vec<_>>());

@@ -6,6 +6,8 @@ use image::{RgbImage, imageops};
 
 /// Most pictures of an item that are shown; of a video, every second frame.
 const SHOWN: usize = 8;
+/// Pictures in a row.
+const ACROSS: u32 = 4;
 /// Lines of text under an item.
 const LINES: usize = 4;
 /// Height of a line, pixels.
@@ -25,16 +27,30 @@ pub fn sheet(items: &[Item], columns: usize) -> Result<RgbImage, Error> {
     }
     let columns = columns.clamp(1, items.len()) as u32;
     let strips: Vec<RgbImage> = items.iter().map(strip).collect();
-    let width = strips.iter().map(RgbImage::width).max().unwrap_or(1).max(NARROW);
+    let width = strips
+        .iter()
+        .map(RgbImage::width)
+        .max()
+        .unwrap_or(1)
+        .max(NARROW);
     let height = strips.iter().map(RgbImage::height).max().unwrap_or(1);
     let cell = [width + 2 * GAP, height + LINES as u32 * LINE + 2 * GAP];
     let rows = (items.len() as u32).div_ceil(columns);
-    let mut page =
-        RgbImage::from_pixel(cell[0] * columns, cell[1] * rows, image::Rgb([190, 190, 196]));
+    let mut page = RgbImage::from_pixel(
+        cell[0] * columns,
+        cell[1] * rows,
+        image::Rgb([190, 190, 196]),
+    );
     for (i, (item, strip)) in items.iter().zip(&strips).enumerate() {
-        let (x, y) = (i as u32 % columns * cell[0] + GAP, i as u32 / columns * cell[1] + GAP);
+        let (x, y) = (
+            i as u32 % columns * cell[0] + GAP,
+            i as u32 / columns * cell[1] + GAP,
+        );
         imageops::replace(&mut page, strip, x.into(), y.into());
-        let text = format!("{} = {} [{}, level {}]", item.question, item.answer, item.template, item.level);
+        let text = format!(
+            "{} = {} [{}, level {}]",
+            item.question, item.answer, item.template, item.level
+        );
         for (n, line) in wrapped(&text, width).iter().take(LINES).enumerate() {
             let drawn = written(line, width);
             let top = y + height + n as u32 * LINE + 2;
@@ -52,9 +68,15 @@ fn strip(item: &Item) -> RgbImage {
     };
     let side = pictures.first().map_or(1, |p| p.width());
     let n = pictures.len().max(1) as u32;
-    let mut strip = RgbImage::from_pixel(n * (side + 4) - 4, side, image::Rgb([90, 90, 96]));
+    let size = |count: u32| count * (side + 4) - 4;
+    let (wide, high) = (size(n.min(ACROSS)), size(n.div_ceil(ACROSS)));
+    let mut strip = RgbImage::from_pixel(wide, high, image::Rgb([90, 90, 96]));
     for (i, picture) in pictures.iter().enumerate() {
-        imageops::replace(&mut strip, *picture, i64::from(i as u32 * (side + 4)), 0);
+        let (x, y) = (
+            i as u32 % ACROSS * (side + 4),
+            i as u32 / ACROSS * (side + 4),
+        );
+        imageops::replace(&mut strip, *picture, x.into(), y.into());
     }
     strip
 }
@@ -68,8 +90,15 @@ fn wrapped(text: &str, width: u32) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let last = lines.last().map_or("", String::as_str);
-        let longer = if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };
-        match (Face::Serif.width(&longer, em(width)) > 980, lines.last_mut()) {
+        let longer = if last.is_empty() {
+            word.to_owned()
+        } else {
+            format!("{last} {word}")
+        };
+        match (
+            Face::Serif.width(&longer, em(width)) > 980,
+            lines.last_mut(),
+        ) {
             (false, Some(line)) => *line = longer,
             (_, _) => lines.push(word.to_owned()),
         }

@@ -48,7 +48,9 @@ impl Split {
     /// # Errors
     /// If it belongs to none.
     pub fn of_seed(seed: u64) -> Result<Self, Error> {
-        let found = usize::try_from(seed / SEEDS).ok().and_then(|i| Self::ALL.get(i));
+        let found = usize::try_from(seed / SEEDS)
+            .ok()
+            .and_then(|i| Self::ALL.get(i));
         found.copied().ok_or(Error::Seed {
             seed,
             limit: SEEDS * Self::ALL.len() as u64,
@@ -107,7 +109,15 @@ mod tests {
             let all = (0..20_000).map(|i| Split::of_combination(&format!("combination {i}")));
             all.filter(|s| *s == split).count()
         };
-        assert!(share(Split::Test).abs_diff(2000) < 150, "{}", share(Split::Test));
-        assert!(share(Split::Validation).abs_diff(2000) < 150, "{}", share(Split::Validation));
+        assert!(
+            share(Split::Test).abs_diff(2000) < 150,
+            "{}",
+            share(Split::Test)
+        );
+        assert!(
+            share(Split::Validation).abs_diff(2000) < 150,
+            "{}",
+            share(Split::Validation)
+        );
     }
 }

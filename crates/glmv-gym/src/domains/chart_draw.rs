@@ -1,6 +1,6 @@
 //! Charts as scenes: bars, a line, a pie.
 
-use crate::draw::{Anchor, Label, Rgb, Scene, Shape, turn};
+use crate::draw::{Anchor, Face, Label, Rgb, Scene, Shape, turn};
 use crate::palette::{Colour, FAINT, INK};
 
 /// What a chart shows.
@@ -18,8 +18,10 @@ pub(super) struct Chart {
     pub printed: bool,
 }
 
-const TOP: i32 = 120;
-const BASE: i32 = 850;
+/// The highest value; a line needs room above for its dot and its number.
+const TOP: i32 = 150;
+/// Zero.
+const BASE: i32 = 820;
 
 impl Chart {
     fn highest(&self) -> i32 {
@@ -44,10 +46,22 @@ impl Chart {
         self.left() + (980 - self.left()) * (2 * i as i32 + 1) / (2 * n)
     }
 
+    /// Many long names stand in two rows.
+    fn staggered(&self) -> bool {
+        self.labels.len() > 3 && self.labels.iter().any(|l| l.len() > 2)
+    }
+
     fn label_em(&self) -> i32 {
         let n = self.labels.len().max(1) as i32;
-        let most = self.labels.iter().map(String::len).max().unwrap_or(1).max(2) as i32;
-        ((960 - self.left()) * 100 / n / (most * 76)).clamp(54, 120)
+        let most = self
+            .labels
+            .iter()
+            .map(String::len)
+            .max()
+            .unwrap_or(1)
+            .max(2) as i32;
+        let rows = if self.staggered() { 2 } else { 1 };
+        ((960 - self.left()) * 100 * rows / n / (most * 76)).clamp(54, 110 - 20 * (rows - 1))
     }
 
     fn axes(&self, scene: &mut Scene) {
@@ -64,7 +78,14 @@ impl Chart {
     fn names(&self, scene: &mut Scene) {
         scene.line([self.left() - 6, BASE], [985, BASE], 14, INK);
         for (i, label) in self.labels.iter().enumerate() {
-            scene.label(Label::new(label, [self.middle(i), 930], self.label_em(), INK));
+            let y = match (self.staggered(), i % 2) {
+                (false, _) => 905,
+                (true, 0) => 875,
+                (true, _) => 952,
+            };
+            let half = Face::Sans.width(label, self.label_em()) / 2;
+            let x = self.middle(i).clamp(half + 5, (995 - half).max(half + 5));
+            scene.label(Label::new(label, [x, y], self.label_em(), INK));
         }
     }
 
@@ -89,14 +110,23 @@ impl Chart {
     pub fn line(&self, ground: Rgb) -> Scene {
         let mut scene = Scene::new(ground);
         self.axes(&mut scene);
-        let points: Vec<[i32; 2]> =
-            self.values.iter().enumerate().map(|(i, v)| [self.middle(i), self.height(*v)]).collect();
+        let points: Vec<[i32; 2]> = self
+            .values
+            .iter()
+            .enumerate()
+            .map(|(i, v)| [self.middle(i), self.height(*v)])
+            .collect();
         let colour = self.colours[0].rgb;
         scene.path(&points, false, 20, colour);
         for (i, [x, y]) in points.iter().enumerate() {
             scene.shape(Shape::Circle, *x, *y, 32, colour);
             if self.printed {
-                scene.label(Label::new(self.values[i].to_string(), [*x, y - 80], 90, INK));
+                scene.label(Label::new(
+                    self.values[i].to_string(),
+                    [*x, y - 88],
+                    95,
+                    INK,
+                ));
             }
         }
         self.names(&mut scene);
@@ -106,32 +136,36 @@ impl Chart {
     /// A pie whose values are percent, with the names beside their colours underneath.
     pub fn pie(&self, ground: Rgb) -> Scene {
         let mut scene = Scene::new(ground);
-        let centre = [500, 390];
+        let centre = [500, 355];
         let mut before = 0;
         for (i, value) in self.values.iter().enumerate() {
             let angles = [before * 360 / 100, (before + value) * 360 / 100];
-            scene.slice(centre, 360, angles, self.colours[i].rgb);
+            scene.slice(centre, 335, angles, self.colours[i].rgb);
             before += value;
         }
         before = 0;
         for (i, value) in self.values.iter().enumerate() {
-            let edge = turn(centre.map(i64::from), 360, before * 360 / 100 - 90).map(|v| v as i32);
+            let edge = turn(centre.map(i64::from), 335, before * 360 / 100 - 90).map(|v| v as i32);
             scene.line(centre, edge, 12, [255; 3]);
             if self.printed {
                 let middle = (2 * before + value) * 180 / 100 - 90;
-                let at = turn(centre.map(i64::from), 235, middle).map(|v| v as i32);
-                let dark = self.colours[i].rgb.iter().map(|v| i32::from(*v)).sum::<i32>() < 400;
+                let at = turn(centre.map(i64::from), 225, middle).map(|v| v as i32);
+                let dark = self.colours[i]
+                    .rgb
+                    .iter()
+                    .map(|v| i32::from(*v))
+                    .sum::<i32>()
+                    < 400;
                 let ink = if dark { [255; 3] } else { INK };
                 scene.label(Label::new(value.to_string(), at, 100, ink));
             }
             before += value;
         }
-        let n = self.labels.len().max(1) as i32;
         for (i, label) in self.labels.iter().enumerate() {
-            let x = 30 + 940 * i as i32 / n;
-            scene.rect([x, 860, x + 75, 935], self.colours[i].rgb);
-            let em = ((940 / n - 100) * 100 / (label.len().max(2) as i32 * 72)).clamp(54, 100);
-            scene.label(Label::new(label, [x + 90, 898], em, INK).anchored(Anchor::Start));
+            let (x, y) = (60 + 480 * (i as i32 % 2), 760 + 120 * (i as i32 / 2));
+            scene.rect([x, y, x + 90, y + 90], self.colours[i].rgb);
+            let text = Label::new(label, [x + 115, y + 45], 105, INK);
+            scene.label(text.anchored(Anchor::Start));
         }
         scene
     }

@@ -88,12 +88,23 @@ fn other(level: u8, rng: &mut Rng, shape: Shape, colour: Colour) -> (Shape, Colo
     }
     let same_colour = level >= 3 && rng.chance(1, 2);
     let new = rng.other(things::shapes(level), shape);
-    (new, if same_colour { colour } else { rng.pick(colours(level)) })
+    (
+        new,
+        if same_colour {
+            colour
+        } else {
+            rng.pick(colours(level))
+        },
+    )
 }
 
 fn placed(rng: &mut Rng, kinds: &[(Shape, Colour)]) -> Vec<Thing> {
     let spots = spots(rng, kinds.len());
-    spots.iter().zip(kinds).map(|(spot, kind)| spot.thing(*kind)).collect()
+    spots
+        .iter()
+        .zip(kinds)
+        .map(|(spot, kind)| spot.thing(*kind))
+        .collect()
 }
 
 /// Two colours or two shapes.
@@ -101,7 +112,9 @@ fn either(rng: &mut Rng) -> Draft {
     let total = rng.int(8, 16) as usize;
     let palette = rng.sample(colours(5), 4);
     let forms = rng.sample(things::shapes(5), 4);
-    let kinds: Vec<_> = (0..total).map(|_| (rng.pick(&forms), rng.pick(&palette))).collect();
+    let kinds: Vec<_> = (0..total)
+        .map(|_| (rng.pick(&forms), rng.pick(&palette)))
+        .collect();
     let things = placed(rng, &kinds);
     let by_colour = rng.chance(1, 2);
     let hits = |t: &Thing| match by_colour {
@@ -117,7 +130,10 @@ fn either(rng: &mut Rng) -> Draft {
         true => word(rng, EITHER, &[("first", names[0]), ("second", names[1])]),
         false => word(
             rng,
-            &["How many {a} and {b} are there together?", "Count the {a} and the {b} together."],
+            &[
+                "How many {a} and {b} are there together?",
+                "Count the {a} and the {b} together.",
+            ],
             &[("a", forms[0].plural()), ("b", forms[1].plural())],
         ),
     };
@@ -126,7 +142,11 @@ fn either(rng: &mut Rng) -> Draft {
         false => format!("{} and {}", forms[0].plural(), forms[1].plural()),
     };
     Draft {
-        task: if by_colour { "two_colours" } else { "two_shapes" },
+        task: if by_colour {
+            "two_colours"
+        } else {
+            "two_shapes"
+        },
         wording,
         question,
         trace: trace(&things, &wanted, hits),
@@ -148,11 +168,20 @@ fn either(rng: &mut Rng) -> Draft {
 fn trace(things: &[Thing], wanted: &str, hits: impl Fn(&Thing) -> bool) -> String {
     let rows = things.iter().map(|t| t.row).max().unwrap_or(0) + 1;
     let counts: Vec<String> = (0..rows)
-        .map(|row| things.iter().filter(|t| t.row == row && hits(t)).count().to_string())
+        .map(|row| {
+            things
+                .iter()
+                .filter(|t| t.row == row && hits(t))
+                .count()
+                .to_string()
+        })
         .collect();
     let total = things.iter().filter(|t| hits(t)).count();
-    let parts: Vec<String> =
-        counts.iter().enumerate().map(|(i, n)| format!("Row {}: {n}.", i + 1)).collect();
+    let parts: Vec<String> = counts
+        .iter()
+        .enumerate()
+        .map(|(i, n)| format!("Row {}: {n}.", i + 1))
+        .collect();
     let sum = match counts.len() {
         1 => format!("There are {total}."),
         _ => format!("{} = {total}.", counts.join(" + ")),

@@ -60,7 +60,7 @@ pub(crate) fn draft(level: u8, rng: &mut Rng) -> Draft {
 }
 
 fn label(scene: &mut Scene, text: impl ToString, at: [i32; 2]) {
-    scene.label(Label::new(text.to_string(), at, 125, INK));
+    scene.label(Label::new(text.to_string(), at, 118, INK));
 }
 
 fn paint(rng: &mut Rng) -> Colour {
@@ -73,7 +73,13 @@ fn pale(colour: Colour) -> Rgb {
 }
 
 fn corners(rng: &mut Rng) -> Figure {
-    let figures = [(3, "triangle"), (4, "square"), (5, "pentagon"), (6, "hexagon"), (8, "octagon")];
+    let figures = [
+        (3, "triangle"),
+        (4, "square"),
+        (5, "pentagon"),
+        (6, "hexagon"),
+        (8, "octagon"),
+    ];
     let (n, name) = rng.pick(&figures);
     let colour = paint(rng);
     let mut scene = Scene::new(ground(rng));
@@ -89,7 +95,11 @@ fn corners(rng: &mut Rng) -> Figure {
     scene.polygon(&points, colour.rgb);
     let asked = word(
         rng,
-        &["How many corners does the shape have?", "Count the corners.", "How many sides does the shape have?"],
+        &[
+            "How many corners does the shape have?",
+            "Count the corners.",
+            "How many sides does the shape have?",
+        ],
         &[],
     );
     Figure {
@@ -111,21 +121,39 @@ fn rectangle(rng: &mut Rng) -> Figure {
     let long = 620;
     let most = w.max(h);
     let (width, height) = ((long * w / most).max(220), (long * h / most).max(220));
-    let (l, t) = ((820 - width) / 2, (820 - height) / 2);
+    let (l, t) = ((800 - width) / 2, (820 - height) / 2);
     scene.panel([l, t, l + width, t + height], 22, colour.rgb, pale(colour));
     label(&mut scene, w, [l + width / 2, t + height + 90]);
-    label(&mut scene, h, [l + width + 100, t + height / 2]);
+    label(&mut scene, h, [l + width + 112, t + height / 2]);
     let around = rng.chance(1, 2);
     let asked = match around {
-        true => word(rng, &["What is the perimeter of the rectangle?", "How long is the way around the rectangle?"], &[]),
-        false => word(rng, &["What is the area of the rectangle?", "How large is the area of the figure?"], &[]),
+        true => word(
+            rng,
+            &[
+                "What is the perimeter of the rectangle?",
+                "How long is the way around the rectangle?",
+            ],
+            &[],
+        ),
+        false => word(
+            rng,
+            &[
+                "What is the area of the rectangle?",
+                "How large is the area of the figure?",
+            ],
+            &[],
+        ),
     };
     let value = if around { 2 * (w + h) } else { w * h };
     Figure {
         task: if around { "perimeter" } else { "area" },
         asked,
         trace: match around {
-            true => format!("The sides are {w} and {h}. {w} + {h} = {}. 2 × {} = {value}.", w + h, w + h),
+            true => format!(
+                "The sides are {w} and {h}. {w} + {h} = {}. 2 × {} = {value}.",
+                w + h,
+                w + h
+            ),
             false => format!("The sides are {w} and {h}. {w} × {h} = {value}."),
         },
         value,
@@ -141,32 +169,47 @@ fn triangle_angle(rng: &mut Rng) -> Figure {
     let c = 180 - a - b;
     let colour = paint(rng);
     let mut scene = Scene::new(ground(rng));
-    let points = [[60, 900], [940, 900], [500, 110]];
+    let points = [[30, 930], [970, 930], [500, 60]];
     scene.polygon(&points, pale(colour));
     scene.path(&points, true, 24, colour.rgb);
     // Which corner is asked for; the figure is a sketch, not to scale.
     let hidden = rng.below(3);
-    let places = [[215, 815], [785, 815], [500, 360]];
+    let places = [[265, 840], [735, 840], [500, 400]];
     let angles = match hidden {
         0 => [c, a, b],
         1 => [a, c, b],
         _ => [a, b, c],
     };
     for (i, at) in places.into_iter().enumerate() {
-        let text = if i == hidden { "?".into() } else { format!("{}°", angles[i]) };
+        let text = if i == hidden {
+            "?".into()
+        } else {
+            format!("{}°", angles[i])
+        };
         label(&mut scene, text, at);
     }
     let asked = word(
         rng,
-        &["How many degrees has the angle marked with a question mark?", "Find the missing angle of the triangle in degrees."],
+        &[
+            "How many degrees has the angle marked with a question mark?",
+            "Find the missing angle of the triangle in degrees.",
+        ],
         &[],
     );
     Figure {
         task: "triangle_angle",
         asked,
-        trace: format!("The angles of a triangle sum to 180. {a} + {b} = {}. 180 - {} = {c}.", a + b, a + b),
+        trace: format!(
+            "The angles of a triangle sum to 180. {a} + {b} = {}. 180 - {} = {c}.",
+            a + b,
+            a + b
+        ),
         value: c,
-        factors: vec![("first", a.to_string()), ("second", b.to_string()), ("corner", hidden.to_string())],
+        factors: vec![
+            ("first", a.to_string()),
+            ("second", b.to_string()),
+            ("corner", hidden.to_string()),
+        ],
         caption: format!("A triangle with angles of {a} and {b} degrees; the third is asked for."),
         scene,
     }
@@ -180,12 +223,23 @@ fn line_angle(rng: &mut Rng) -> Figure {
     scene.path(&[[500, 780], end], false, 26, colour.rgb);
     scene.path(&[[40, 780], [960, 780]], false, 26, INK);
     let at = |degrees: i32, far: i64| turn([500, 780], far, -degrees).map(|v| v as i32);
-    label(&mut scene, format!("{a}°"), at(a / 2, if a < 60 { 420 } else { 300 }));
+    label(
+        &mut scene,
+        format!("{a}°"),
+        at(a / 2, if a < 60 { 420 } else { 300 }),
+    );
     let rest = 180 - a;
-    label(&mut scene, "?", at(a + rest / 2, if rest < 60 { 330 } else { 240 }));
+    label(
+        &mut scene,
+        "?",
+        at(a + rest / 2, if rest < 60 { 330 } else { 240 }),
+    );
     let asked = word(
         rng,
-        &["The two angles lie on a straight line. How many degrees has the one marked with a question mark?", "Find the missing angle on the line in degrees."],
+        &[
+            "The two angles lie on a straight line. How many degrees has the one marked with a question mark?",
+            "Find the missing angle on the line in degrees.",
+        ],
         &[],
     );
     Figure {
@@ -216,21 +270,43 @@ fn right_triangle(rng: &mut Rng) -> Figure {
     scene.path(&points, true, 22, colour.rgb);
     scene.panel([l, b0 - 70, l + 70, b0], 14, colour.rgb, pale(colour));
     label(&mut scene, w, [l + width / 2, b0 + 90]);
-    label(&mut scene, h, [l - 100, b0 - height / 2]);
+    label(&mut scene, h, [l - 115, b0 - height / 2]);
     if longest {
         label(&mut scene, "?", [l + width / 2 + 90, b0 - height / 2 - 80]);
     }
     let asked = match longest {
-        true => word(rng, &["How long is the longest side?", "Find the side marked with a question mark."], &[]),
-        false => word(rng, &["What is the area of the triangle?", "How large is the area of the figure?"], &[]),
+        true => word(
+            rng,
+            &[
+                "How long is the longest side?",
+                "Find the side marked with a question mark.",
+            ],
+            &[],
+        ),
+        false => word(
+            rng,
+            &[
+                "What is the area of the triangle?",
+                "How large is the area of the figure?",
+            ],
+            &[],
+        ),
     };
     let value = if longest { c } else { w * h / 2 };
     Figure {
         task: if longest { "longest" } else { "triangle_area" },
         asked,
         trace: match longest {
-            true => format!("The angle is right. {w} × {w} = {}, {h} × {h} = {}, together {} = {c} × {c}. The side is {c}.", w * w, h * h, c * c),
-            false => format!("The angle is right. {w} × {h} = {}, and half of it is {value}.", w * h),
+            true => format!(
+                "The angle is right. {w} × {w} = {}, {h} × {h} = {}, together {} = {c} × {c}. The side is {c}.",
+                w * w,
+                h * h,
+                c * c
+            ),
+            false => format!(
+                "The angle is right. {w} × {h} = {}, and half of it is {value}.",
+                w * h
+            ),
         },
         value,
         factors: vec![("width", w.to_string()), ("height", h.to_string())],
@@ -245,35 +321,70 @@ fn ell(rng: &mut Rng) -> Figure {
     let (cut_w, cut_h) = (rng.int(2, w - 2), rng.int(2, h - 2));
     let colour = paint(rng);
     let mut scene = Scene::new(ground(rng));
-    let (l, t, r, b) = (190, 160, 800, 790);
+    let (l, t, r, b) = (215, 160, 825, 790);
     // The notch is drawn where both pieces leave room for their labels.
-    let (x, y) = ((r - 610 * cut_w / w).clamp(410, 580), (t + 630 * cut_h / h).clamp(380, 570));
+    let (x, y) = (
+        (r - 610 * cut_w / w).clamp(435, 605),
+        (t + 630 * cut_h / h).clamp(380, 570),
+    );
     let points = [[l, t], [x, t], [x, y], [r, y], [r, b], [l, b]];
     scene.polygon(&points, pale(colour));
     scene.path(&points, true, 22, colour.rgb);
     label(&mut scene, w, [(l + r) / 2, b + 95]);
-    label(&mut scene, h, [l - 100, (t + b) / 2]);
+    label(&mut scene, h, [l - 112, (t + b) / 2]);
     label(&mut scene, w - cut_w, [(l + x) / 2, t - 80]);
-    label(&mut scene, h - cut_h, [r + 95, (y + b) / 2]);
+    label(&mut scene, h - cut_h, [r + 90, (y + b) / 2]);
     let around = rng.chance(1, 2);
     let asked = match around {
-        true => word(rng, &["What is the perimeter of the figure?", "How long is the way around the figure?"], &[]),
-        false => word(rng, &["What is the area of the figure?", "How large is the area?"], &[]),
+        true => word(
+            rng,
+            &[
+                "What is the perimeter of the figure?",
+                "How long is the way around the figure?",
+            ],
+            &[],
+        ),
+        false => word(
+            rng,
+            &["What is the area of the figure?", "How large is the area?"],
+            &[],
+        ),
     };
-    let value = if around { 2 * (w + h) } else { w * h - cut_w * cut_h };
+    let value = if around {
+        2 * (w + h)
+    } else {
+        w * h - cut_w * cut_h
+    };
     Figure {
         task: if around { "ell_perimeter" } else { "ell_area" },
         asked,
         trace: match around {
-            true => format!("The way around is as long as around the whole rectangle {w} by {h}. {w} + {h} = {}. 2 × {} = {value}.", w + h, w + h),
+            true => format!(
+                "The way around is as long as around the whole rectangle {w} by {h}. {w} + {h} = {}. 2 × {} = {value}.",
+                w + h,
+                w + h
+            ),
             false => format!(
                 "The whole rectangle: {w} × {h} = {}. The missing corner: {w} - {} = {cut_w}, {h} - {} = {cut_h}, {cut_w} × {cut_h} = {}. {} - {} = {value}.",
-                w * h, w - cut_w, h - cut_h, cut_w * cut_h, w * h, cut_w * cut_h
+                w * h,
+                w - cut_w,
+                h - cut_h,
+                cut_w * cut_h,
+                w * h,
+                cut_w * cut_h
             ),
         },
         value,
-        factors: vec![("width", w.to_string()), ("height", h.to_string()), ("cut", format!("{cut_w}x{cut_h}"))],
-        caption: format!("An L of {w} by {h} whose arms are {} wide and {} high.", w - cut_w, h - cut_h),
+        factors: vec![
+            ("width", w.to_string()),
+            ("height", h.to_string()),
+            ("cut", format!("{cut_w}x{cut_h}")),
+        ],
+        caption: format!(
+            "An L of {w} by {h} whose arms are {} wide and {} high.",
+            w - cut_w,
+            h - cut_h
+        ),
         scene,
     }
 }

@@ -46,7 +46,12 @@ fn answer(targets: &[Thing]) -> String {
 fn elsewhere(targets: &[Thing]) -> String {
     let moved = |t: &Thing| {
         let shift = |v: i32| if v >= 500 { v - 500 } else { v + 500 };
-        Thing { x: shift(t.x), y: shift(t.y), r: t.r.min(100), ..*t }
+        Thing {
+            x: shift(t.x),
+            y: shift(t.y),
+            r: t.r.min(100),
+            ..*t
+        }
     };
     answer(&targets.iter().map(moved).collect::<Vec<_>>())
 }
@@ -68,8 +73,10 @@ struct Parts {
 
 fn finish(rng: &mut Rng, things: &[Thing], targets: &[Thing], parts: Parts) -> Draft {
     let trace: Vec<String> = targets.iter().map(steps).collect();
-    let boxes: Vec<String> =
-        things.iter().map(|t| format!("{} {}", t.name(), written(t))).collect();
+    let boxes: Vec<String> = things
+        .iter()
+        .map(|t| format!("{} {}", t.name(), written(t)))
+        .collect();
     Draft {
         task: parts.task,
         wording: parts.asked.0,
@@ -79,7 +86,11 @@ fn finish(rng: &mut Rng, things: &[Thing], targets: &[Thing], parts: Parts) -> D
         distractor: elsewhere(targets),
         reward_domain: "grounding",
         factors: parts.factors,
-        caption: format!("{}. Boxes: {}.", crate::draft::capital(&inventory(things)), boxes.join(", ")),
+        caption: format!(
+            "{}. Boxes: {}.",
+            crate::draft::capital(&inventory(things)),
+            boxes.join(", ")
+        ),
         scenes: Scenes::Pictures(vec![things::scene(rng, things)]),
     }
 }
@@ -109,11 +120,19 @@ fn one(level: u8, rng: &mut Rng) -> Draft {
     if n == 1 {
         // Alone, it may be anywhere and of any size.
         let r = rng.int(130, 330);
-        (places[0].x, places[0].y, places[0].r) = (rng.int(r + 20, 980 - r), rng.int(r + 20, 980 - r), r);
+        (places[0].x, places[0].y, places[0].r) =
+            (rng.int(r + 20, 980 - r), rng.int(r + 20, 980 - r), r);
     }
-    let things: Vec<Thing> = places.iter().zip(&kinds).map(|(s, k)| s.thing(*k)).collect();
-    let found: Vec<Thing> =
-        things.iter().filter(|t| (t.shape, t.colour) == (shape, colour)).copied().collect();
+    let things: Vec<Thing> = places
+        .iter()
+        .zip(&kinds)
+        .map(|(s, k)| s.thing(*k))
+        .collect();
+    let found: Vec<Thing> = things
+        .iter()
+        .filter(|t| (t.shape, t.colour) == (shape, colour))
+        .copied()
+        .collect();
     let name = match level {
         3 => format!("{} {}", colour.name, shape.name()),
         _ => shape.name().to_owned(),
@@ -126,7 +145,16 @@ fn one(level: u8, rng: &mut Rng) -> Draft {
         ("place", at),
         ("of", n.to_string()),
     ];
-    finish(rng, &things, &found, Parts { task: if level == 3 { "kind" } else { "shape" }, asked, factors })
+    finish(
+        rng,
+        &things,
+        &found,
+        Parts {
+            task: if level == 3 { "kind" } else { "shape" },
+            asked,
+            factors,
+        },
+    )
 }
 
 /// The leftmost, rightmost, top or bottom one of a shape.
@@ -142,7 +170,11 @@ fn furthest(rng: &mut Rng) -> Draft {
         .collect();
     let mut places = spots(rng, n);
     rng.shuffle(&mut places);
-    let things: Vec<Thing> = places.iter().zip(&kinds).map(|(s, k)| s.thing(*k)).collect();
+    let things: Vec<Thing> = places
+        .iter()
+        .zip(&kinds)
+        .map(|(s, k)| s.thing(*k))
+        .collect();
     let (side, key): (&str, fn(&Thing) -> i32) = rng.pick(&[
         ("leftmost", (|t| t.x) as fn(&Thing) -> i32),
         ("rightmost", |t| -t.x),
@@ -163,10 +195,27 @@ fn furthest(rng: &mut Rng) -> Draft {
         ("place", place(order[0].x, order[0].y).into()),
         ("colour", order[0].colour.name.into()),
     ];
-    let mut made = finish(rng, &things, &order[..1], Parts { task: "furthest", asked, factors });
-    let others: Vec<String> =
-        order.iter().map(|t| format!("one at the {}", place(t.x, t.y))).collect();
-    made.trace = format!("{} {}: {}. {}", crate::draft::capital(shape.plural()), "there are", crate::draft::listed(&others), made.trace);
+    let mut made = finish(
+        rng,
+        &things,
+        &order[..1],
+        Parts {
+            task: "furthest",
+            asked,
+            factors,
+        },
+    );
+    let others: Vec<String> = order
+        .iter()
+        .map(|t| format!("one at the {}", place(t.x, t.y)))
+        .collect();
+    made.trace = format!(
+        "{} {}: {}. {}",
+        crate::draft::capital(shape.plural()),
+        "there are",
+        crate::draft::listed(&others),
+        made.trace
+    );
     made
 }
 
@@ -179,13 +228,26 @@ fn all(rng: &mut Rng) -> Draft {
         .map(|i| match (i < count, by_colour) {
             (true, true) => (rng.pick(things::shapes(5)), colour),
             (true, false) => (shape, rng.pick(colours(5))),
-            (false, _) => (rng.other(things::shapes(5), shape), rng.other(colours(5), colour)),
+            (false, _) => (
+                rng.other(things::shapes(5), shape),
+                rng.other(colours(5), colour),
+            ),
         })
         .collect();
     rng.shuffle(&mut kinds);
     let places = spots(rng, n);
-    let things: Vec<Thing> = places.iter().zip(&kinds).map(|(s, k)| s.thing(*k)).collect();
-    let hit = |t: &&Thing| if by_colour { t.colour == colour } else { t.shape == shape };
+    let things: Vec<Thing> = places
+        .iter()
+        .zip(&kinds)
+        .map(|(s, k)| s.thing(*k))
+        .collect();
+    let hit = |t: &&Thing| {
+        if by_colour {
+            t.colour == colour
+        } else {
+            t.shape == shape
+        }
+    };
     let found: Vec<Thing> = things.iter().filter(hit).copied().collect();
     let name = match by_colour {
         true => format!("{} things", colour.name),
@@ -193,6 +255,19 @@ fn all(rng: &mut Rng) -> Draft {
     };
     let asked = word(rng, ALL, &[("things", &name)]);
     let at: Vec<&str> = found.iter().map(|t| place(t.x, t.y)).collect();
-    let factors = vec![("what", name), ("count", count.to_string()), ("places", at.join(" "))];
-    finish(rng, &things, &found, Parts { task: "all", asked, factors })
+    let factors = vec![
+        ("what", name),
+        ("count", count.to_string()),
+        ("places", at.join(" ")),
+    ];
+    finish(
+        rng,
+        &things,
+        &found,
+        Parts {
+            task: "all",
+            asked,
+            factors,
+        },
+    )
 }

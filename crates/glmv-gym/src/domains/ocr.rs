@@ -29,7 +29,11 @@ pub(crate) fn draft(level: u8, rng: &mut Rng) -> Draft {
         3 => vec![long(rng)],
         4 => vec![piece(rng, &MIDDLE, 10, 9999), piece(rng, &SHORT, 10, 999)],
         _ if rng.chance(1, 2) => vec![code(rng), code(rng)],
-        _ => vec![cased(rng, &SHORT), piece(rng, &MIDDLE, 10, 9999), cased(rng, &SHORT)],
+        _ => vec![
+            cased(rng, &SHORT),
+            piece(rng, &MIDDLE, 10, 9999),
+            cased(rng, &SHORT),
+        ],
     };
     let (wording, question) = word(rng, ASK, &[]);
     let answer = lines.join(" ");
@@ -41,7 +45,11 @@ pub(crate) fn draft(level: u8, rng: &mut Rng) -> Draft {
         },
         wording,
         question,
-        trace: format!("I read it letter by letter: {}. It says {}.", spelled(&lines), listed(&lines)),
+        trace: format!(
+            "I read it letter by letter: {}. It says {}.",
+            spelled(&lines),
+            listed(&lines)
+        ),
         distractor: disturbed(rng, &answer),
         answer: answer.clone(),
         reward_domain: "ocr",
@@ -59,12 +67,17 @@ fn piece(rng: &mut Rng, words: &[&str], low: i32, high: i32) -> String {
     // All lengths equally often.
     let digits = rng.int(low.to_string().len() as i32, high.to_string().len() as i32);
     let least = 10_i32.pow(digits as u32 - 1).max(low);
-    rng.int(least, (10_i32.pow(digits as u32) - 1).min(high)).to_string()
+    rng.int(least, (10_i32.pow(digits as u32) - 1).min(high))
+        .to_string()
 }
 
 fn cased(rng: &mut Rng, words: &[&str]) -> String {
     let word = rng.pick(words);
-    if rng.chance(1, 3) { word.to_uppercase() } else { word.to_owned() }
+    if rng.chance(1, 3) {
+        word.to_uppercase()
+    } else {
+        word.to_owned()
+    }
 }
 
 fn long(rng: &mut Rng) -> String {
@@ -78,7 +91,9 @@ fn long(rng: &mut Rng) -> String {
 
 /// Letters and digits that are not mistaken for each other.
 fn code(rng: &mut Rng) -> String {
-    let letters = ['A', 'B', 'C', 'E', 'F', 'H', 'K', 'L', 'M', 'N', 'P', 'R', 'T', 'X', 'Y'];
+    let letters = [
+        'A', 'B', 'C', 'E', 'F', 'H', 'K', 'L', 'M', 'N', 'P', 'R', 'T', 'X', 'Y',
+    ];
     let mut text = String::new();
     for _ in 0..2 {
         text.push(rng.pick(&letters));
@@ -92,19 +107,36 @@ fn code(rng: &mut Rng) -> String {
 
 /// `c, a, t`.
 fn spelled(lines: &[String]) -> String {
-    let each = |line: &String| line.chars().map(String::from).collect::<Vec<_>>().join(", ");
+    let each = |line: &String| {
+        line.chars()
+            .map(String::from)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     lines.iter().map(each).collect::<Vec<_>>().join("; ")
 }
 
 /// No letter in common with the text, so that its similarity is nothing.
 fn disturbed(rng: &mut Rng, text: &str) -> String {
-    let free: Vec<char> =
-        ('a'..='z').chain('0'..='9').filter(|c| !text.to_lowercase().contains(*c)).collect();
-    text.chars().filter(|c| *c != ' ').map(|_| rng.pick(&free)).collect()
+    let free: Vec<char> = ('a'..='z')
+        .chain('0'..='9')
+        .filter(|c| !text.to_lowercase().contains(*c))
+        .collect();
+    text.chars()
+        .filter(|c| *c != ' ')
+        .map(|_| rng.pick(&free))
+        .collect()
 }
 
 fn inks(level: u8, rng: &mut Rng) -> (Rgb, Rgb) {
-    let dark = [INK, COLOURS[0].rgb, COLOURS[1].rgb, COLOURS[2].rgb, COLOURS[5].rgb, COLOURS[8].rgb];
+    let dark = [
+        INK,
+        COLOURS[0].rgb,
+        COLOURS[1].rgb,
+        COLOURS[2].rgb,
+        COLOURS[5].rgb,
+        COLOURS[8].rgb,
+    ];
     match level {
         1 => (ground(rng), INK),
         2 | 3 => (ground(rng), rng.pick(&dark)),
@@ -123,7 +155,13 @@ fn page(level: u8, rng: &mut Rng, lines: &[String]) -> Scene {
     if level == 5 {
         for _ in 0..3 {
             let (x, y) = (rng.int(0, 1000), rng.int(0, 1000));
-            scene.stripe([0, y], [1000, x], rng.int(30, 90), rng.pick(&COLOURS).rgb, 50);
+            scene.stripe(
+                [0, y],
+                [1000, x],
+                rng.int(30, 90),
+                rng.pick(&COLOURS).rgb,
+                50,
+            );
         }
     }
     let face = rng.pick(&Face::ALL);
@@ -131,14 +169,26 @@ fn page(level: u8, rng: &mut Rng, lines: &[String]) -> Scene {
     let degrees = rng.int(-most, most);
     let n = lines.len() as i32;
     // As wide as fits when turned, at most a share of the height.
-    let widest = lines.iter().map(|l| face.width(l, 100)).max().unwrap_or(1).max(1);
+    let widest = lines
+        .iter()
+        .map(|l| face.width(l, 100))
+        .max()
+        .unwrap_or(1)
+        .max(1);
     let room = rng.int(720, 880) - 4 * degrees.abs();
     let tallest = [430, 380, 340, 280, 230][usize::from(level - 1)];
     let em = (room * 100 / widest).min(tallest);
     let pitch = (em * 130 / 100).min(900 / n);
     let free = (1000 - face.width(lines.first().map_or("", String::as_str), em)) / 2;
-    let drift = if n == 1 { (free - 4 * degrees.abs() - 40).clamp(0, 200) } else { 0 };
-    let (x, y) = (500 + rng.int(-drift, drift), 500 + rng.int(-drift, drift) / 2);
+    let drift = if n == 1 {
+        (free - 4 * degrees.abs() - 40).clamp(0, 200)
+    } else {
+        0
+    };
+    let (x, y) = (
+        500 + rng.int(-drift, drift),
+        500 + rng.int(-drift, drift) / 2,
+    );
     for (i, line) in lines.iter().enumerate() {
         let off = pitch * (2 * i as i32 - n + 1) / 2;
         let place = crate::draw::turn([i64::from(x), i64::from(y)], i64::from(off), 90 - degrees);

@@ -44,7 +44,14 @@ fn of(side: &str) -> String {
 }
 
 fn thing((shape, colour): (Shape, Colour), x: i32, y: i32, r: i32) -> Thing {
-    Thing { shape, colour, x, y, r, row: 0 }
+    Thing {
+        shape,
+        colour,
+        x,
+        y,
+        r,
+        row: 0,
+    }
 }
 
 /// The first thing lies on a side of the second, in line with it.
@@ -57,9 +64,17 @@ fn relation(level: u8, rng: &mut Rng) -> Draft {
     let skew = rng.int(-70, 70);
     let (mx, my) = match level {
         1 => (rng.int(440, 560), rng.int(440, 560)),
-        _ => (if dx == 0 { 300 } else { 500 }, if dy == 0 { 300 } else { 500 }),
+        _ => (
+            if dx == 0 { 300 } else { 500 },
+            if dy == 0 { 300 } else { 500 },
+        ),
     };
-    let at = |sign: i32| (mx + sign * (gap * dx + skew * dy), my + sign * (gap * dy + skew * dx));
+    let at = |sign: i32| {
+        (
+            mx + sign * (gap * dx + skew * dy),
+            my + sign * (gap * dy + skew * dx),
+        )
+    };
     let ((ax, ay), (bx, by)) = (at(1), at(-1));
     let first = thing((forms[0], tints[0]), ax, ay, r);
     let second = thing((forms[1], tints[1]), bx, by, r);
@@ -73,9 +88,30 @@ fn relation(level: u8, rng: &mut Rng) -> Draft {
     };
     let places = [("first", name.as_str()), ("second", other.as_str())];
     let asked = match (level, dx == 0) {
-        (1, false) => word(rng, &["Is the {first} left or right of the {second}?", "Does the {first} lie to the left or to the right of the {second}?"], &places),
-        (1, true) => word(rng, &["Is the {first} above or below the {second}?", "Does the {first} lie above or below the {second}?"], &places),
-        _ => word(rng, &["Where is the {first} seen from the {second}: left, right, above or below?", "On which side of the {second} is the {first}: left, right, above or below?"], &places),
+        (1, false) => word(
+            rng,
+            &[
+                "Is the {first} left or right of the {second}?",
+                "Does the {first} lie to the left or to the right of the {second}?",
+            ],
+            &places,
+        ),
+        (1, true) => word(
+            rng,
+            &[
+                "Is the {first} above or below the {second}?",
+                "Does the {first} lie above or below the {second}?",
+            ],
+            &places,
+        ),
+        _ => word(
+            rng,
+            &[
+                "Where is the {first} seen from the {second}: left, right, above or below?",
+                "On which side of the {second} is the {first}: left, right, above or below?",
+            ],
+            &places,
+        ),
     };
     let axis = if dx == 0 { "down" } else { "across" };
     let (p, q) = if dx == 0 { (ay, by) } else { (ax, bx) };
@@ -96,8 +132,17 @@ fn relation(level: u8, rng: &mut Rng) -> Draft {
         answer: side.into(),
         distractor: opposite.into(),
         reward_domain: "spatial",
-        factors: vec![("first", name.clone()), ("second", other.clone()), ("side", side.into())],
-        caption: format!("{} is {} {}.", crate::draft::capital(&a(&first.name())), of(side), a(&second.name())),
+        factors: vec![
+            ("first", name.clone()),
+            ("second", other.clone()),
+            ("side", side.into()),
+        ],
+        caption: format!(
+            "{} is {} {}.",
+            crate::draft::capital(&a(&first.name())),
+            of(side),
+            a(&second.name())
+        ),
         scenes: Scenes::Pictures(vec![things::scene(rng, &all)]),
     }
 }
@@ -124,7 +169,11 @@ fn grid(rng: &mut Rng, across: usize, level: u8) -> Vec<Thing> {
 /// `row 1: a red circle and a blue star`.
 fn rows(all: &[Thing], across: usize) -> String {
     let line = |(i, row): (usize, &[Thing])| format!("row {}: {}", i + 1, inventory(row));
-    all.chunks(across).enumerate().map(line).collect::<Vec<_>>().join("; ")
+    all.chunks(across)
+        .enumerate()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn neighbour(level: u8, rng: &mut Rng) -> Draft {
@@ -132,33 +181,66 @@ fn neighbour(level: u8, rng: &mut Rng) -> Draft {
     let all = grid(rng, across, level);
     let (side, dx, dy, _) = rng.pick(&SIDES);
     let ends = |d: i32| (i32::from(d < 0), across as i32 - 1 - i32::from(d > 0));
-    let (column, row) = (rng.int(ends(dx).0, ends(dx).1), rng.int(ends(dy).0, ends(dy).1));
+    let (column, row) = (
+        rng.int(ends(dx).0, ends(dx).1),
+        rng.int(ends(dy).0, ends(dy).1),
+    );
     let at = |x: i32, y: i32| all[y as usize * across + x as usize];
     let (anchor, found) = (at(column, row), at(column + dx, row + dy));
     let ask_colour = rng.chance(1, 2);
     let (side_of, name) = (of(side), anchor.name());
     let places = [("of", side_of.as_str()), ("thing", name.as_str())];
     let asked = match ask_colour {
-        true => word(rng, &["What colour is the thing directly {of} the {thing}?", "Name the colour of what comes directly {of} the {thing}."], &places),
-        false => word(rng, &["Which shape is directly {of} the {thing}?", "Name the shape that comes directly {of} the {thing}."], &places),
+        true => word(
+            rng,
+            &[
+                "What colour is the thing directly {of} the {thing}?",
+                "Name the colour of what comes directly {of} the {thing}.",
+            ],
+            &places,
+        ),
+        false => word(
+            rng,
+            &[
+                "Which shape is directly {of} the {thing}?",
+                "Name the shape that comes directly {of} the {thing}.",
+            ],
+            &places,
+        ),
     };
     let wrong = match ask_colour {
         true => things::other_colour(rng, found.colour).name,
         false => rng.other(&Shape::ALL, found.shape).name(),
     };
-    let answer = if ask_colour { found.colour.name } else { found.shape.name() };
+    let answer = if ask_colour {
+        found.colour.name
+    } else {
+        found.shape.name()
+    };
     Draft {
-        task: if ask_colour { "next_colour" } else { "next_shape" },
+        task: if ask_colour {
+            "next_colour"
+        } else {
+            "next_shape"
+        },
         wording: asked.0,
         question: asked.1,
         trace: format!(
             "The {} is in row {}, column {}. Directly {} it is the {}. The answer is {answer}.",
-            anchor.name(), row + 1, column + 1, of(side), found.name()
+            anchor.name(),
+            row + 1,
+            column + 1,
+            of(side),
+            found.name()
         ),
         answer: answer.into(),
         distractor: wrong.into(),
         reward_domain: "closed",
-        factors: vec![("thing", anchor.name()), ("side", side.into()), ("answer", answer.into())],
+        factors: vec![
+            ("thing", anchor.name()),
+            ("side", side.into()),
+            ("answer", answer.into()),
+        ],
         caption: format!("A grid of shapes, {}.", rows(&all, across)),
         scenes: Scenes::Pictures(vec![things::scene(rng, &all)]),
     }
@@ -178,7 +260,12 @@ fn depth(level: u8, rng: &mut Rng) -> Draft {
     for (tint, place) in tints.iter().zip(&order) {
         let x = half + 40 + step.min(2 * half - 150) * *place as i32 + rng.int(-15, 15);
         let y = if flip { 1000 - x } else { x };
-        scene.panel([x - half, y - half, x + half, y + half], 18, [255; 3], tint.rgb);
+        scene.panel(
+            [x - half, y - half, x + half, y + half],
+            18,
+            [255; 3],
+            tint.rgb,
+        );
     }
     // Which neighbours overlap: the depth order of the others cannot be seen, so only what follows
     // from overlaps is asked for.
@@ -189,13 +276,31 @@ fn depth(level: u8, rng: &mut Rng) -> Draft {
     };
     let (front, back) = (tints[p.max(q)], tints[p.min(q)]);
     let in_front = rng.chance(1, 2);
-    let (answer, distractor) = if in_front { (front, back) } else { (back, front) };
+    let (answer, distractor) = if in_front {
+        (front, back)
+    } else {
+        (back, front)
+    };
     let mut pair = [front.name, back.name];
     rng.shuffle(&mut pair);
     let places = [("a", pair[0]), ("b", pair[1])];
     let asked = match in_front {
-        true => word(rng, &["Which card is in front: {a} or {b}?", "Of {a} and {b}, which colour lies on top?"], &places),
-        false => word(rng, &["Which card is behind: {a} or {b}?", "Of {a} and {b}, which colour lies underneath?"], &places),
+        true => word(
+            rng,
+            &[
+                "Which card is in front: {a} or {b}?",
+                "Of {a} and {b}, which colour lies on top?",
+            ],
+            &places,
+        ),
+        false => word(
+            rng,
+            &[
+                "Which card is behind: {a} or {b}?",
+                "Of {a} and {b}, which colour lies underneath?",
+            ],
+            &places,
+        ),
     };
     let names: Vec<&str> = tints.iter().map(|t| t.name).collect();
     Draft {
@@ -209,8 +314,15 @@ fn depth(level: u8, rng: &mut Rng) -> Draft {
         answer: answer.name.into(),
         distractor: distractor.name.into(),
         reward_domain: "closed",
-        factors: vec![("front", front.name.into()), ("back", back.name.into()), ("cards", n.to_string())],
-        caption: format!("Overlapping cards, put down in this order: {}.", listed(&names)),
+        factors: vec![
+            ("front", front.name.into()),
+            ("back", back.name.into()),
+            ("cards", n.to_string()),
+        ],
+        caption: format!(
+            "Overlapping cards, put down in this order: {}.",
+            listed(&names)
+        ),
         scenes: Scenes::Pictures(vec![scene]),
     }
 }
@@ -239,18 +351,31 @@ fn beyond(rng: &mut Rng) -> Draft {
     };
     let asked = word(
         rng,
-        &["How many things are {than} the {thing}?", "Count the things that lie {lie} the {thing}, in any row or column."],
+        &[
+            "How many things are {than} the {thing}?",
+            "Count the things that lie {lie} the {thing}, in any row or column.",
+        ],
         &[("than", than), ("lie", lie), ("thing", &anchor.name())],
     );
     Draft {
         task: "beyond",
         wording: asked.0,
         question: asked.1,
-        trace: format!("{} the {}: {}. That is {}.", crate::draft::capital(&of(side)), anchor.name(), listed(&hits), hits.len()),
+        trace: format!(
+            "{} the {}: {}. That is {}.",
+            crate::draft::capital(&of(side)),
+            anchor.name(),
+            listed(&hits),
+            hits.len()
+        ),
         answer: hits.len().to_string(),
         distractor: near(rng, hits.len() as i32).to_string(),
         reward_domain: "spatial",
-        factors: vec![("thing", anchor.name()), ("side", side.into()), ("count", hits.len().to_string())],
+        factors: vec![
+            ("thing", anchor.name()),
+            ("side", side.into()),
+            ("count", hits.len().to_string()),
+        ],
         caption: format!("{} shapes: {}.", all.len(), inventory(&all)),
         scenes: Scenes::Pictures(vec![things::scene(rng, &all)]),
     }

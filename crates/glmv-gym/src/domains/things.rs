@@ -30,7 +30,9 @@ impl Thing {
 
     /// The box around it, within the picture.
     pub fn bounds(&self) -> [i32; 4] {
-        self.shape.bounds(self.x, self.y, self.r).map(|v| v.clamp(0, 1000))
+        self.shape
+            .bounds(self.x, self.y, self.r)
+            .map(|v| v.clamp(0, 1000))
     }
 
     /// Same shape and colour.
@@ -155,7 +157,9 @@ mod tests {
                 let spots = spots(&mut rng, n);
                 assert_eq!(spots.len(), n);
                 for (i, a) in spots.iter().enumerate() {
-                    assert!(a.x - a.r >= 5 && a.x + a.r <= 995 && a.y - a.r >= 5 && a.y + a.r <= 995);
+                    assert!(
+                        a.x - a.r >= 5 && a.x + a.r <= 995 && a.y - a.r >= 5 && a.y + a.r <= 995
+                    );
                     for b in &spots[i + 1..] {
                         let apart = (a.x - b.x).abs().max((a.y - b.y).abs());
                         assert!(apart > a.r + b.r, "{a:?} {b:?}");
@@ -167,10 +171,21 @@ mod tests {
 
     #[test]
     fn words_for_places_and_things() {
-        assert_eq!((place(100, 100), place(500, 500), place(900, 500)), ("top left", "centre", "right"));
-        let spot = Spot { x: 500, y: 500, r: 100, row: 0 };
+        assert_eq!(
+            (place(100, 100), place(500, 500), place(900, 500)),
+            ("top left", "centre", "right")
+        );
+        let spot = Spot {
+            x: 500,
+            y: 500,
+            r: 100,
+            row: 0,
+        };
         let red = spot.thing((Shape::Circle, COLOURS[0]));
         let blue = spot.thing((Shape::Star, COLOURS[1]));
-        assert_eq!(inventory(&[red, blue, blue]), "a red circle and 2 blue stars");
+        assert_eq!(
+            inventory(&[red, blue, blue]),
+            "a red circle and 2 blue stars"
+        );
     }
 }

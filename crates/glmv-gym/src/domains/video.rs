@@ -1,7 +1,7 @@
 //! Short videos at two frames per second: motion, events, and when something happens. Everything
 //! changes at whole seconds, because a temporal patch holds two frames.
 
-use super::things::{self, Thing, ground, spots};
+use super::things::{self, Spot, Thing, ground, spots};
 use crate::draft::{Draft, Scenes, a, capital, listed, near, word};
 use crate::draw::{Rgb, Scene, Shape};
 use crate::palette::{Colour, colours};
@@ -67,8 +67,12 @@ fn finish(back: Rgb, secs: usize, at: impl Fn(usize) -> Vec<Thing>, parts: Parts
     }
 }
 
-const WAYS: [(&str, i32, i32, &str); 4] =
-    [("left", -1, 0, "right"), ("right", 1, 0, "left"), ("up", 0, -1, "down"), ("down", 0, 1, "up")];
+const WAYS: [(&str, i32, i32, &str); 4] = [
+    ("left", -1, 0, "right"),
+    ("right", 1, 0, "left"),
+    ("up", 0, -1, "down"),
+    ("down", 0, 1, "up"),
+];
 
 /// Pairs of shapes and colours that share neither.
 fn kinds(level: u8, n: usize, rng: &mut Rng) -> Vec<(Shape, Colour)> {
@@ -78,7 +82,14 @@ fn kinds(level: u8, n: usize, rng: &mut Rng) -> Vec<(Shape, Colour)> {
 }
 
 fn put((shape, colour): (Shape, Colour), x: i32, y: i32, r: i32) -> Thing {
-    Thing { shape, colour, x, y, r, row: 0 }
+    Thing {
+        shape,
+        colour,
+        x,
+        y,
+        r,
+        row: 0,
+    }
 }
 
 /// Places of a thing that goes through the middle line in equal steps.
@@ -88,6 +99,13 @@ fn path(way: (i32, i32), lane: i32, frames: usize) -> impl Fn(usize) -> (i32, i3
         let one = |d: i32| if d == 0 { lane } else { 500 + d * along };
         (one(way.0), one(way.1))
     }
+}
+
+/// Free places in random order.
+fn scattered(rng: &mut Rng, n: usize) -> Vec<Spot> {
+    let mut places = spots(rng, n);
+    rng.shuffle(&mut places);
+    places
 }
 
 fn motion(level: u8, rng: &mut Rng) -> Draft {
@@ -102,13 +120,21 @@ fn motion(level: u8, rng: &mut Rng) -> Draft {
         _ => [(250, all[1]), (750, all[2])]
             .map(|(along, kind)| {
                 let across = rng.int(720, 800);
-                let (x, y) = if dx == 0 { (across, along) } else { (along, across) };
+                let (x, y) = if dx == 0 {
+                    (across, along)
+                } else {
+                    (along, across)
+                };
                 put(kind, x, y, 110)
             })
             .to_vec(),
     };
     let name = put(all[0], 0, 0, r).name();
-    let shown = if level == 1 { all[0].0.name().to_owned() } else { name.clone() };
+    let shown = if level == 1 {
+        all[0].0.name().to_owned()
+    } else {
+        name.clone()
+    };
     let asked = word(
         rng,
         &[
@@ -122,7 +148,11 @@ fn motion(level: u8, rng: &mut Rng) -> Draft {
     let parts = Parts {
         task: "direction",
         asked,
-        trace: format!("At first the {shown} is at the {}, at last at the {}. It moves {way}.", things::place(start.0, start.1), things::place(end.0, end.1)),
+        trace: format!(
+            "At first the {shown} is at the {}, at last at the {}. It moves {way}.",
+            things::place(start.0, start.1),
+            things::place(end.0, end.1)
+        ),
         answer: way.into(),
         distractor: opposite.into(),
         reward_domain: "closed",
@@ -130,12 +160,17 @@ fn motion(level: u8, rng: &mut Rng) -> Draft {
         caption: format!("{} moves {way}.", capital(&a(&name))),
     };
     let back = ground(rng);
-    finish(back, secs, move |i| {
-        let (x, y) = track(i);
-        let mut shown = still.clone();
-        shown.push(put(all[0], x, y, r));
-        shown
-    }, parts)
+    finish(
+        back,
+        secs,
+        move |i| {
+            let (x, y) = track(i);
+            let mut shown = still.clone();
+            shown.push(put(all[0], x, y, r));
+            shown
+        },
+        parts,
+    )
 }
 
 fn which_moves(rng: &mut Rng) -> Draft {
@@ -143,30 +178,67 @@ fn which_moves(rng: &mut Rng) -> Draft {
     let all = kinds(2, 2, rng);
     let track = path((dx, dy), 300, 6);
     let along = rng.int(300, 700);
-    let still = if dx == 0 { put(all[1], 750, along, 130) } else { put(all[1], along, 750, 130) };
+    let still = if dx == 0 {
+        put(all[1], 750, along, 130)
+    } else {
+        put(all[1], along, 750, 130)
+    };
     let by_colour = rng.chance(1, 2);
     let asked = match by_colour {
-        true => word(rng, &["What colour is the thing that moves?", "Which colour does the moving thing have?"], &[]),
-        false => word(rng, &["Which shape moves?", "What shape is the thing that moves?"], &[]),
+        true => word(
+            rng,
+            &[
+                "What colour is the thing that moves?",
+                "Which colour does the moving thing have?",
+            ],
+            &[],
+        ),
+        false => word(
+            rng,
+            &["Which shape moves?", "What shape is the thing that moves?"],
+            &[],
+        ),
     };
-    let names = |k: usize| if by_colour { all[k].1.name } else { all[k].0.name() };
+    let names = |k: usize| {
+        if by_colour {
+            all[k].1.name
+        } else {
+            all[k].0.name()
+        }
+    };
     let (moving, resting) = (put(all[0], 0, 0, 0).name(), still.name());
     let parts = Parts {
-        task: if by_colour { "mover_colour" } else { "mover_shape" },
+        task: if by_colour {
+            "mover_colour"
+        } else {
+            "mover_shape"
+        },
         asked,
-        trace: format!("The {resting} stays where it is. The {moving} moves {way}. The answer is {}.", names(0)),
+        trace: format!(
+            "The {resting} stays where it is. The {moving} moves {way}. The answer is {}.",
+            names(0)
+        ),
         answer: names(0).into(),
         distractor: names(1).into(),
         reward_domain: "closed",
         factors: vec![("moves", moving.clone()), ("rests", resting.clone())],
-        caption: format!("{} moves {way}, {} rests.", capital(&a(&moving)), a(&resting)),
+        caption: format!(
+            "{} moves {way}, {} rests.",
+            capital(&a(&moving)),
+            a(&resting)
+        ),
     };
     let kind = all[0];
     let back = ground(rng);
-    finish(back, 3, move |i| {
-        let (x, y) = track(i);
-        vec![still, put(kind, x, y, 120)]
-    }, parts)
+    finish(
+        back,
+        3,
+        move |i| {
+            let (x, y) = track(i);
+            vec![still, put(kind, x, y, 120)]
+        },
+        parts,
+    )
 }
 
 /// A thing appears for a second at a time, with at least a second between.
@@ -186,11 +258,18 @@ fn events(level: u8, rng: &mut Rng) -> Draft {
         at += 2;
     }
     let all = kinds(level, 2, rng);
-    let places = spots(rng, 2);
+    let places = scattered(rng, 2);
     let (flash, other) = (places[0].thing(all[0]), places[1].thing(all[1]));
     let rhythm: Vec<bool> = (0..secs).map(|_| level == 5 && rng.chance(1, 2)).collect();
     let name = flash.name();
-    let asked = word(rng, &["How often does the {thing} appear?", "How many times does a {thing} show up?"], &[("thing", &name)]);
+    let asked = word(
+        rng,
+        &[
+            "How often does the {thing} appear?",
+            "How many times does a {thing} show up?",
+        ],
+        &[("thing", &name)],
+    );
     let times: Vec<String> = on.iter().map(|s| format!("{s} s")).collect();
     let parts = Parts {
         task: "events",
@@ -200,26 +279,38 @@ fn events(level: u8, rng: &mut Rng) -> Draft {
         distractor: near(rng, count as i32).to_string(),
         reward_domain: "counting",
         factors: vec![("thing", name.clone()), ("times", times.join(" "))],
-        caption: format!("{} appears for a second at {}.", capital(&a(&name)), listed(&times)),
+        caption: format!(
+            "{} appears for a second at {}.",
+            capital(&a(&name)),
+            listed(&times)
+        ),
     };
     let back = ground(rng);
-    finish(back, secs, move |i| {
-        let second = i / FPS as usize;
-        let mut shown = Vec::new();
-        if on.contains(&second) {
-            shown.push(flash);
-        }
-        if rhythm[second] {
-            shown.push(other);
-        }
-        shown
-    }, parts)
+    finish(
+        back,
+        secs,
+        move |i| {
+            let second = i / FPS as usize;
+            let mut shown = Vec::new();
+            if on.contains(&second) {
+                shown.push(flash);
+            }
+            if rhythm[second] {
+                shown.push(other);
+            }
+            shown
+        },
+        parts,
+    )
 }
 
 /// `1 - 3`, and an interval that has nothing in common with it.
 fn spans(rng: &mut Rng, secs: usize) -> ((usize, usize), (usize, usize)) {
     let start = rng.below(secs - 1);
-    let end = rng.int(start as i32 + 1, secs as i32 - usize::from(start == 0) as i32) as usize;
+    let end = rng.int(
+        start as i32 + 1,
+        secs as i32 - usize::from(start == 0) as i32,
+    ) as usize;
     let wrong = if start > 0 { (0, start) } else { (end, secs) };
     ((start, end), wrong)
 }
@@ -227,12 +318,14 @@ fn spans(rng: &mut Rng, secs: usize) -> ((usize, usize), (usize, usize)) {
 fn present(level: u8, rng: &mut Rng) -> Draft {
     let secs = if level == 3 { 5 } else { 7 };
     let all = kinds(level, 3, rng);
-    let places = spots(rng, 3);
+    let places = scattered(rng, 3);
     let ((start, end), wrong) = spans(rng, secs);
     let target = places[0].thing(all[0]);
     let others: Vec<(Thing, (usize, usize))> = match level {
         3 => Vec::new(),
-        _ => (1..3).map(|k| (places[k].thing(all[k]), spans(rng, secs).0)).collect(),
+        _ => (1..3)
+            .map(|k| (places[k].thing(all[k]), spans(rng, secs).0))
+            .collect(),
     };
     let name = target.name();
     let asked = word(
@@ -243,7 +336,10 @@ fn present(level: u8, rng: &mut Rng) -> Draft {
         ],
         &[("thing", &name)],
     );
-    let mut told: Vec<String> = others.iter().map(|(t, (s, e))| format!("{} from {s} s to {e} s", a(&t.name()))).collect();
+    let mut told: Vec<String> = others
+        .iter()
+        .map(|(t, (s, e))| format!("{} from {s} s to {e} s", a(&t.name())))
+        .collect();
     told.insert(0, format!("{} from {start} s to {end} s", a(&name)));
     let parts = Parts {
         task: "present",
@@ -259,95 +355,197 @@ fn present(level: u8, rng: &mut Rng) -> Draft {
         caption: format!("A video of {secs} seconds: {}.", listed(&told)),
     };
     let back = ground(rng);
-    finish(back, secs, move |i| {
-        let second = i / FPS as usize;
-        let there = |(s, e): (usize, usize)| (s..e).contains(&second);
-        let mut shown: Vec<Thing> = others.iter().filter(|(_, span)| there(*span)).map(|(t, _)| *t).collect();
-        if there((start, end)) {
-            shown.push(target);
-        }
-        shown
-    }, parts)
+    finish(
+        back,
+        secs,
+        move |i| {
+            let second = i / FPS as usize;
+            let there = |(s, e): (usize, usize)| (s..e).contains(&second);
+            let mut shown: Vec<Thing> = others
+                .iter()
+                .filter(|(_, span)| there(*span))
+                .map(|(t, _)| *t)
+                .collect();
+            if there((start, end)) {
+                shown.push(target);
+            }
+            shown
+        },
+        parts,
+    )
 }
 
 fn first(rng: &mut Rng) -> Draft {
     let secs = 7;
     let all = kinds(4, 2, rng);
-    let places = spots(rng, 2);
+    let places = scattered(rng, 2);
     let pair = [places[0].thing(all[0]), places[1].thing(all[1])];
     let early = rng.int(0, 3) as usize;
     let late = rng.int(early as i32 + 1, 5) as usize;
     let lead = rng.below(2);
-    let starts = if lead == 0 { [early, late] } else { [late, early] };
+    let starts = if lead == 0 {
+        [early, late]
+    } else {
+        [late, early]
+    };
     let names = pair.map(|t| t.name());
     let by_colour = |k: usize| pair[k].colour.name;
-    let asked = word(rng, &["Which colour appears first: {a} or {b}?", "Of {a} and {b}, which colour is seen first?"], &[("a", by_colour(0)), ("b", by_colour(1))]);
+    let asked = word(
+        rng,
+        &[
+            "Which colour appears first: {a} or {b}?",
+            "Of {a} and {b}, which colour is seen first?",
+        ],
+        &[("a", by_colour(0)), ("b", by_colour(1))],
+    );
     let parts = Parts {
         task: "first",
         asked,
-        trace: format!("The {} appears at {} s, the {} at {} s. {} comes first.", names[0], starts[0], names[1], starts[1], capital(by_colour(lead))),
+        trace: format!(
+            "The {} appears at {} s, the {} at {} s. {} comes first.",
+            names[0],
+            starts[0],
+            names[1],
+            starts[1],
+            capital(by_colour(lead))
+        ),
         answer: by_colour(lead).into(),
         distractor: by_colour(1 - lead).into(),
         reward_domain: "closed",
-        factors: vec![("things", names.join(" ")), ("starts", format!("{}-{}", starts[0], starts[1]))],
-        caption: format!("{} appears at {} s, {} at {} s.", capital(&a(&names[0])), starts[0], a(&names[1]), starts[1]),
+        factors: vec![
+            ("things", names.join(" ")),
+            ("starts", format!("{}-{}", starts[0], starts[1])),
+        ],
+        caption: format!(
+            "{} appears at {} s, {} at {} s.",
+            capital(&a(&names[0])),
+            starts[0],
+            a(&names[1]),
+            starts[1]
+        ),
     };
     let back = ground(rng);
-    finish(back, secs, move |i| {
-        let second = i / FPS as usize;
-        (0..2).filter(|k| second >= starts[*k]).map(|k| pair[k]).collect()
-    }, parts)
+    finish(
+        back,
+        secs,
+        move |i| {
+            let second = i / FPS as usize;
+            (0..2)
+                .filter(|k| second >= starts[*k])
+                .map(|k| pair[k])
+                .collect()
+        },
+        parts,
+    )
 }
 
 /// A thing takes another colour.
 fn change(rng: &mut Rng) -> Draft {
     let secs = 8;
     let all = kinds(5, 2, rng);
-    let places = spots(rng, 2);
+    let places = scattered(rng, 2);
     let when = rng.int(1, 7) as usize;
     let (target, other) = (places[0].thing(all[0]), places[1].thing(all[1]));
     let new = rng.other(colours(5), target.colour);
     let (shape, old) = (target.shape.name(), target.colour.name);
-    let asked = word(rng, &["From when to when is the {shape} {new}? Answer in seconds, start - end.", "When is the {shape} {new}? Give start - end in seconds."], &[("shape", shape), ("new", new.name)]);
+    let asked = word(
+        rng,
+        &[
+            "From when to when is the {shape} {new}? Answer in seconds, start - end.",
+            "When is the {shape} {new}? Give start - end in seconds.",
+        ],
+        &[("shape", shape), ("new", new.name)],
+    );
     let parts = Parts {
         task: "change",
         asked,
-        trace: format!("The {shape} is {old} at first. At {when} s it becomes {}, to the end at {secs} s.", new.name),
+        trace: format!(
+            "The {shape} is {old} at first. At {when} s it becomes {}, to the end at {secs} s.",
+            new.name
+        ),
         answer: format!("{when} - {secs}"),
         distractor: format!("0 - {when}"),
         reward_domain: "temporal_grounding",
-        factors: vec![("shape", shape.into()), ("old", old.into()), ("new", new.name.into()), ("when", when.to_string())],
-        caption: format!("{} turns {} at {when} s.", capital(&a(&target.name())), new.name),
+        factors: vec![
+            ("shape", shape.into()),
+            ("old", old.into()),
+            ("new", new.name.into()),
+            ("when", when.to_string()),
+        ],
+        caption: format!(
+            "{} turns {} at {when} s.",
+            capital(&a(&target.name())),
+            new.name
+        ),
     };
     let back = ground(rng);
-    finish(back, secs, move |i| {
-        let turned = Thing { colour: new, ..target };
-        vec![if i / FPS as usize >= when { turned } else { target }, other]
-    }, parts)
+    finish(
+        back,
+        secs,
+        move |i| {
+            let turned = Thing {
+                colour: new,
+                ..target
+            };
+            vec![
+                if i / FPS as usize >= when {
+                    turned
+                } else {
+                    target
+                },
+                other,
+            ]
+        },
+        parts,
+    )
 }
 
 /// A thing moves along one axis, then along the other.
 fn turns(rng: &mut Rng) -> Draft {
     let secs = 8;
     let one = rng.pick(&WAYS);
-    let two = rng.pick(&WAYS.map(|w| w).into_iter().filter(|w| (w.1 == 0) != (one.1 == 0)).collect::<Vec<_>>());
+    let two = rng.pick(
+        &WAYS
+            .map(|w| w)
+            .into_iter()
+            .filter(|w| (w.1 == 0) != (one.1 == 0))
+            .collect::<Vec<_>>(),
+    );
     let kind = kinds(5, 1, rng)[0];
     let name = put(kind, 0, 0, 0).name();
-    let asked = word(rng, &["The {thing} turns once. Where does it go after that: left, right, up or down?", "In which direction does the {thing} move at the end: left, right, up or down?"], &[("thing", &name)]);
+    let asked = word(
+        rng,
+        &[
+            "The {thing} turns once. Where does it go after that: left, right, up or down?",
+            "In which direction does the {thing} move at the end: left, right, up or down?",
+        ],
+        &[("thing", &name)],
+    );
     let parts = Parts {
         task: "turn",
         asked,
-        trace: format!("From 0 s to 4 s the {name} moves {}, from 4 s to {secs} s {}.", one.0, two.0),
+        trace: format!(
+            "From 0 s to 4 s the {name} moves {}, from 4 s to {secs} s {}.",
+            one.0, two.0
+        ),
         answer: two.0.into(),
         distractor: two.3.into(),
         reward_domain: "closed",
-        factors: vec![("thing", name.clone()), ("ways", format!("{} {}", one.0, two.0))],
+        factors: vec![
+            ("thing", name.clone()),
+            ("ways", format!("{} {}", one.0, two.0)),
+        ],
         caption: format!("{} moves {}, then {}.", capital(&a(&name)), one.0, two.0),
     };
     let back = ground(rng);
-    finish(back, secs, move |i| {
-        let (p, q) = (i.min(8) as i32, i.saturating_sub(8) as i32);
-        let at = |d: i32, e: i32| 500 - 250 * d - 250 * e + d * 500 * p / 8 + e * 500 * q / 8;
-        vec![put(kind, at(one.1, two.1), at(one.2, two.2), 110)]
-    }, parts)
+    finish(
+        back,
+        secs,
+        move |i| {
+            let (p, q) = (i.min(8) as i32, i.saturating_sub(8) as i32);
+            let at = |d: i32, e: i32| 500 - 250 * d - 250 * e + d * 500 * p / 8 + e * 500 * q / 8;
+            vec![put(kind, at(one.1, two.1), at(one.2, two.2), 110)]
+        },
+        parts,
+    )
 }

@@ -63,8 +63,10 @@ fn finish(rng: &mut Rng, things: &[Thing], parts: Parts<'_>) -> Draft {
 
 /// `A picture with a red circle (top left) and …`
 fn caption(things: &[Thing]) -> String {
-    let each: Vec<String> =
-        things.iter().map(|t| format!("{} at the {}", a(&t.name()), place(t.x, t.y))).collect();
+    let each: Vec<String> = things
+        .iter()
+        .map(|t| format!("{} at the {}", a(&t.name()), place(t.x, t.y)))
+        .collect();
     format!("The picture shows {}.", crate::draft::listed(&each))
 }
 
@@ -80,7 +82,12 @@ fn crowd(level: u8, n: usize, rng: &mut Rng) -> (Thing, Vec<Thing>) {
     let chosen = spots.remove(rng.below(n));
     let target = chosen.thing(kinds[0]);
     let mut all = vec![target];
-    all.extend(spots.iter().zip(&kinds[1..]).map(|(spot, kind)| spot.thing(*kind)));
+    all.extend(
+        spots
+            .iter()
+            .zip(&kinds[1..])
+            .map(|(spot, kind)| spot.thing(*kind)),
+    );
     (target, all)
 }
 
@@ -137,7 +144,10 @@ fn exists(level: u8, n: usize, rng: &mut Rng) -> Draft {
     let (shape, colour): (Shape, Colour) = match (there, rng.chance(1, 2)) {
         (true, _) => (target.shape, target.colour),
         (false, true) => (target.shape, rng.other(colours(level), target.colour)),
-        (false, false) => (rng.other(things::shapes(level), target.shape), target.colour),
+        (false, false) => (
+            rng.other(things::shapes(level), target.shape),
+            target.colour,
+        ),
     };
     let name = format!("{} {}", colour.name, shape.name());
     let asked = word(
@@ -150,7 +160,11 @@ fn exists(level: u8, n: usize, rng: &mut Rng) -> Draft {
         &[("thing", &a(&name))],
     );
     let trace = match there {
-        true => format!("There is {} at the {}. So yes.", a(&name), place(target.x, target.y)),
+        true => format!(
+            "There is {} at the {}. So yes.",
+            a(&name),
+            place(target.x, target.y)
+        ),
         false => format!("I see {}. None is {}. So no.", inventory(&things), a(&name)),
     };
     let parts = Parts {
@@ -159,7 +173,10 @@ fn exists(level: u8, n: usize, rng: &mut Rng) -> Draft {
         trace,
         answer: if there { "yes" } else { "no" },
         distractor: if there { "no" } else { "yes" },
-        factors: vec![("shape", shape.name().into()), ("colour", colour.name.into())],
+        factors: vec![
+            ("shape", shape.name().into()),
+            ("colour", colour.name.into()),
+        ],
     };
     finish(rng, &things, parts)
 }
@@ -172,8 +189,22 @@ fn largest(level: u8, n: usize, rng: &mut Rng) -> Draft {
     }
     let ask_colour = rng.chance(1, 2);
     let asked = match ask_colour {
-        true => word(rng, &["What colour is the largest thing?", "Name the colour of the biggest thing."], &[]),
-        false => word(rng, &["What shape is the largest thing?", "Name the shape of the biggest thing."], &[]),
+        true => word(
+            rng,
+            &[
+                "What colour is the largest thing?",
+                "Name the colour of the biggest thing.",
+            ],
+            &[],
+        ),
+        false => word(
+            rng,
+            &[
+                "What shape is the largest thing?",
+                "Name the shape of the biggest thing.",
+            ],
+            &[],
+        ),
     };
     let (shape, colour) = (target.shape.name(), target.colour.name);
     let (answer, distractor) = match ask_colour {
@@ -182,9 +213,15 @@ fn largest(level: u8, n: usize, rng: &mut Rng) -> Draft {
     };
     let at = place(target.x, target.y);
     let parts = Parts {
-        task: if ask_colour { "largest_colour" } else { "largest_shape" },
+        task: if ask_colour {
+            "largest_colour"
+        } else {
+            "largest_shape"
+        },
         asked,
-        trace: format!("The largest thing is the {colour} {shape} at the {at}. The answer is {answer}."),
+        trace: format!(
+            "The largest thing is the {colour} {shape} at the {at}. The answer is {answer}."
+        ),
         answer,
         distractor,
         factors: vec![("shape", shape.into()), ("colour", colour.into())],
@@ -194,28 +231,65 @@ fn largest(level: u8, n: usize, rng: &mut Rng) -> Draft {
 
 fn corner(level: u8, n: usize, rng: &mut Rng) -> Draft {
     let (_, mut things) = crowd(level, n, rng);
-    let corners = [("top left", 160, 160), ("top right", 840, 160), ("bottom left", 160, 840), ("bottom right", 840, 840)];
+    let corners = [
+        ("top left", 160, 160),
+        ("top right", 840, 160),
+        ("bottom left", 160, 840),
+        ("bottom right", 840, 840),
+    ];
     let (name, x, y) = rng.pick(&corners);
     things.retain(|t| (t.x - x).abs().max((t.y - y).abs()) > 170 + t.r);
     let (shape, colour) = things::kind(level, rng);
-    let target = Thing { shape, colour, x, y, r: rng.int(100, 130), row: 0 };
+    let target = Thing {
+        shape,
+        colour,
+        x,
+        y,
+        r: rng.int(100, 130),
+        row: 0,
+    };
     things.push(target);
     let ask_colour = rng.chance(1, 2);
     let asked = match ask_colour {
-        true => word(rng, &["What colour is the thing in the {corner} corner?", "Name the colour of the thing at the {corner}."], &[("corner", name)]),
-        false => word(rng, &["What shape is in the {corner} corner?", "Name the shape at the {corner}."], &[("corner", name)]),
+        true => word(
+            rng,
+            &[
+                "What colour is the thing in the {corner} corner?",
+                "Name the colour of the thing at the {corner}.",
+            ],
+            &[("corner", name)],
+        ),
+        false => word(
+            rng,
+            &[
+                "What shape is in the {corner} corner?",
+                "Name the shape at the {corner}.",
+            ],
+            &[("corner", name)],
+        ),
     };
     let (answer, distractor) = match ask_colour {
         true => (colour.name, other_colour(rng, colour).name),
         false => (shape.name(), rng.other(&Shape::ALL, shape).name()),
     };
     let parts = Parts {
-        task: if ask_colour { "corner_colour" } else { "corner_shape" },
+        task: if ask_colour {
+            "corner_colour"
+        } else {
+            "corner_shape"
+        },
         asked,
-        trace: format!("In the {name} corner is {}. The answer is {answer}.", a(&target.name())),
+        trace: format!(
+            "In the {name} corner is {}. The answer is {answer}.",
+            a(&target.name())
+        ),
         answer,
         distractor,
-        factors: vec![("corner", name.into()), ("shape", shape.name().into()), ("colour", colour.name.into())],
+        factors: vec![
+            ("corner", name.into()),
+            ("shape", shape.name().into()),
+            ("colour", colour.name.into()),
+        ],
     };
     finish(rng, &things, parts)
 }
@@ -249,7 +323,10 @@ fn odd(n: usize, rng: &mut Rng) -> Draft {
         ),
         answer: strange.name,
         distractor: colour.name,
-        factors: vec![("shape", shape.name().into()), ("colour", colour.name.into())],
+        factors: vec![
+            ("shape", shape.name().into()),
+            ("colour", colour.name.into()),
+        ],
     };
     finish(rng, &things, parts)
 }

@@ -149,7 +149,11 @@ mod tests {
     fn what_lies_outside_is_cut() {
         let picture = drawn(&vec![square(-5000, 5000)]);
         assert!(picture.pixels().all(|p| p.0 == [255; 3]));
-        assert!(drawn(&vec![square(2000, 3000)]).pixels().all(|p| p.0 == [0; 3]));
+        assert!(
+            drawn(&vec![square(2000, 3000)])
+                .pixels()
+                .all(|p| p.0 == [0; 3])
+        );
         assert!(drawn(&Vec::new()).pixels().all(|p| p.0 == [0; 3]));
     }
 }

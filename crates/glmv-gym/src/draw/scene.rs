@@ -74,7 +74,10 @@ impl Label {
         let down = em * 36 / 100;
         let (c, s) = (cos(self.degrees), sin(self.degrees));
         let one = super::trig::ONE;
-        [x - back * c / one + down * s / one, y + back * s / one + down * c / one]
+        [
+            x - back * c / one + down * s / one,
+            y + back * s / one + down * c / one,
+        ]
     }
 }
 
@@ -188,8 +191,9 @@ impl Scene {
                 Op::Fill(outline, colour, alpha) => fill(&mut picture, outline, *colour, *alpha),
                 Op::Label(label) => {
                     let origin = label.origin();
-                    let letters =
-                        label.face.outlines(&label.text, label.em, origin, label.degrees);
+                    let letters = label
+                        .face
+                        .outlines(&label.text, label.em, origin, label.degrees);
                     for letter in letters {
                         fill(&mut picture, &letter, label.colour, 255);
                     }
@@ -229,7 +233,11 @@ mod tests {
                 let part = image::imageops::crop_imm(&picture, from, 0, 50, 100);
                 ink(&part.to_image())
             };
-            assert_eq!((half(0) > 0, half(50) > 0), (left == 1, right == 1), "{anchor:?}");
+            assert_eq!(
+                (half(0) > 0, half(50) > 0),
+                (left == 1, right == 1),
+                "{anchor:?}"
+            );
         }
     }
 
@@ -240,7 +248,12 @@ mod tests {
         scene.slice([700, 700], 200, [0, 90], [0, 0, 200]);
         scene.path(&[[100, 900], [500, 600]], false, 20, [0; 3]);
         let share = |side: u32| ink(&scene.render(side)) * 1000 / (side * side) as usize;
-        assert!(share(56).abs_diff(share(224)) < 30, "{} {}", share(56), share(224));
+        assert!(
+            share(56).abs_diff(share(224)) < 30,
+            "{} {}",
+            share(56),
+            share(224)
+        );
         assert_eq!(scene.render(84), scene.render(84));
         let plain = scene.render(84);
         scene.noise(5, 8);

@@ -112,7 +112,17 @@ fn ring(c: Point, r: i64) -> Vec<Point> {
 fn star(c: Point, r: i64) -> Vec<Point> {
     let low = [c[0], c[1] + r / 12];
     (0..10)
-        .map(|i| turn(low, if i % 2 == 0 { r * 106 / 100 } else { r * 45 / 100 }, i * 36 - 90))
+        .map(|i| {
+            turn(
+                low,
+                if i % 2 == 0 {
+                    r * 106 / 100
+                } else {
+                    r * 45 / 100
+                },
+                i * 36 - 90,
+            )
+        })
         .collect()
 }
 
@@ -157,7 +167,10 @@ mod tests {
     fn shapes_fill_their_circle_and_hardly_leave_it() {
         for shape in Shape::ALL {
             let [l, t, r, b] = shape.bounds(500, 500, 100);
-            assert!(l >= 398 && t >= 390 && r <= 602 && b <= 610, "{shape:?}: {l} {t} {r} {b}");
+            assert!(
+                l >= 398 && t >= 390 && r <= 602 && b <= 610,
+                "{shape:?}: {l} {t} {r} {b}"
+            );
             assert!(r - l >= 140 && b - t >= 140, "{shape:?}: {l} {t} {r} {b}");
         }
     }

@@ -45,7 +45,9 @@ fn save(picture: &RgbImage, path: &Path) -> Result<(), Error> {
 /// The frames of a written video, or the one picture of a file.
 pub(super) fn read(path: &Path) -> Result<Vec<RgbImage>, Error> {
     let open = |file: &Path| {
-        image::open(file).map(|p| p.to_rgb8()).map_err(|e| Error::picture(file, e))
+        image::open(file)
+            .map(|p| p.to_rgb8())
+            .map_err(|e| Error::picture(file, e))
     };
     if !path.is_dir() {
         return Ok(vec![open(path)?]);

@@ -136,7 +136,11 @@ impl Plan {
 pub fn make(plan: &Plan, dir: &Path) -> Result<Report, Error> {
     plan.check()?;
     fs::create_dir_all(dir).map_err(|e| Error::file(dir, e))?;
-    let file = dir.join(format!("{}.{}.jsonl", plan.split.name(), plan.layout.name()));
+    let file = dir.join(format!(
+        "{}.{}.jsonl",
+        plan.split.name(),
+        plan.layout.name()
+    ));
     let mut out = BufWriter::new(File::create(&file).map_err(|e| Error::file(&file, e))?);
     let mut report = Report {
         file: file.clone(),
@@ -158,7 +162,10 @@ pub fn make(plan: &Plan, dir: &Path) -> Result<Report, Error> {
         sources.insert((row::source(&item), item.reward_domain));
         report.rows += 1;
         report.nothink += u64::from(nothink);
-        *report.per_level.entry(format!("{}/{}", item.domain.name(), item.level)).or_default() += 1;
+        *report
+            .per_level
+            .entry(format!("{}/{}", item.domain.name(), item.level))
+            .or_default() += 1;
     }
     out.flush().map_err(|e| Error::file(&file, e))?;
     if plan.layout == Layout::Rl {
@@ -170,8 +177,7 @@ pub fn make(plan: &Plan, dir: &Path) -> Result<Report, Error> {
 
 /// A config of `glmv-reward` that maps the data sources to their domains.
 fn reward_toml(sources: &BTreeSet<(String, &'static str)>) -> String {
-    let entry = |(name, domain): &(String, &str)| {
-        format!("[sources.\"{name}\"]\ndomain = \"{domain}\"\n")
-    };
+    let entry =
+        |(name, domain): &(String, &str)| format!("[sources.\"{name}\"]\ndomain = \"{domain}\"\n");
     sources.iter().map(entry).collect::<Vec<_>>().join("\n")
 }

@@ -28,7 +28,10 @@ pub(crate) struct Meta {
 
 impl Meta {
     fn of(item: &Item, media: &[String]) -> Self {
-        let factors = item.factors.iter().map(|(k, v)| ((*k).to_owned(), json!(v)));
+        let factors = item
+            .factors
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), json!(v)));
         Self {
             id: item.id.clone(),
             domain: item.domain.name().into(),
@@ -46,7 +49,10 @@ impl Meta {
 
     /// As [`Item::combination`].
     pub(crate) fn combination(&self) -> String {
-        let values = self.factors.iter().map(|(k, v)| (k.as_str(), v.as_str().unwrap_or("")));
+        let values = self
+            .factors
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str().unwrap_or("")));
         combination(&self.template, values)
     }
 
