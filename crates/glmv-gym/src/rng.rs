@@ -9,13 +9,13 @@ impl Rng {
     pub fn of(words: &[u64]) -> Self {
         let mut rng = Self(0x6772_6d76_6779_6d31);
         for word in words {
-            rng.0 = rng.next() ^ word.wrapping_mul(0xff51_afd7_ed55_8ccd);
+            rng.0 = rng.word() ^ word.wrapping_mul(0xff51_afd7_ed55_8ccd);
         }
         rng
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,7 +25,7 @@ impl Rng {
 
     /// An index below `n`; 0 for `n = 0`.
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        ((u128::from(self.word()) * n as u128) >> 64) as usize
     }
 
     /// An integer from `low` to `high`, both included; `low` where the range is empty.
@@ -80,13 +80,13 @@ mod tests {
     fn the_numbers_are_the_published_ones() {
         // Published outputs of SplitMix64 for seed 0.
         let mut rng = Rng(0);
-        assert_eq!(rng.next(), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(rng.next(), 0x6e78_9e6a_a1b9_65f4);
+        assert_eq!(rng.word(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(rng.word(), 0x6e78_9e6a_a1b9_65f4);
     }
 
     #[test]
     fn words_and_their_order_matter() {
-        let first = |words: &[u64]| Rng::of(words).next();
+        let first = |words: &[u64]| Rng::of(words).word();
         assert_eq!(first(&[1, 2]), first(&[1, 2]));
         assert_ne!(first(&[1, 2]), first(&[2, 1]));
         assert_ne!(first(&[1]), first(&[1, 0]));

@@ -14,6 +14,8 @@ const LINES: usize = 4;
 const LINE: u32 = 16;
 /// Space around everything, pixels.
 const GAP: u32 = 8;
+/// The ground.
+const PAGE: [u8; 3] = [190, 190, 196];
 /// Narrowest column, pixels.
 const NARROW: u32 = 230;
 
@@ -36,11 +38,7 @@ pub fn sheet(items: &[Item], columns: usize) -> Result<RgbImage, Error> {
     let height = strips.iter().map(RgbImage::height).max().unwrap_or(1);
     let cell = [width + 2 * GAP, height + LINES as u32 * LINE + 2 * GAP];
     let rows = (items.len() as u32).div_ceil(columns);
-    let mut page = RgbImage::from_pixel(
-        cell[0] * columns,
-        cell[1] * rows,
-        image::Rgb([190, 190, 196]),
-    );
+    let mut page = RgbImage::from_pixel(cell[0] * columns, cell[1] * rows, image::Rgb(PAGE));
     for (i, (item, strip)) in items.iter().zip(&strips).enumerate() {
         let (x, y) = (
             i as u32 % columns * cell[0] + GAP,
@@ -70,7 +68,7 @@ fn strip(item: &Item) -> RgbImage {
     let n = pictures.len().max(1) as u32;
     let size = |count: u32| count * (side + 4) - 4;
     let (wide, high) = (size(n.min(ACROSS)), size(n.div_ceil(ACROSS)));
-    let mut strip = RgbImage::from_pixel(wide, high, image::Rgb([90, 90, 96]));
+    let mut strip = RgbImage::from_pixel(wide, high, image::Rgb(PAGE));
     for (i, picture) in pictures.iter().enumerate() {
         let (x, y) = (
             i as u32 % ACROSS * (side + 4),
@@ -108,7 +106,7 @@ fn wrapped(text: &str, width: u32) -> Vec<String> {
 
 /// A line of text, cut from a square scene as wide as the column.
 fn written(line: &str, width: u32) -> RgbImage {
-    let mut scene = Scene::new([190, 190, 196]);
+    let mut scene = Scene::new(PAGE);
     let down = (i64::from(LINE) * 500 / i64::from(width)) as i32;
     let label = Label::new(line, [4, down], em(width), [0, 0, 0]);
     scene.label(label.face(Face::Serif).anchored(Anchor::Start));

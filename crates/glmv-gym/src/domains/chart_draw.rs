@@ -19,9 +19,9 @@ pub(super) struct Chart {
 }
 
 /// The highest value; a line needs room above for its dot and its number.
-const TOP: i32 = 150;
+const TOP: i32 = 185;
 /// Zero.
-const BASE: i32 = 820;
+const BASE: i32 = 800;
 
 impl Chart {
     fn highest(&self) -> i32 {
@@ -61,7 +61,7 @@ impl Chart {
             .unwrap_or(1)
             .max(2) as i32;
         let rows = if self.staggered() { 2 } else { 1 };
-        ((960 - self.left()) * 100 * rows / n / (most * 76)).clamp(54, 110 - 20 * (rows - 1))
+        ((960 - self.left()) * 100 * rows / n / (most * 76)).clamp(54, 150 - 66 * (rows - 1))
     }
 
     fn axes(&self, scene: &mut Scene) {
@@ -79,9 +79,9 @@ impl Chart {
         scene.line([self.left() - 6, BASE], [985, BASE], 14, INK);
         for (i, label) in self.labels.iter().enumerate() {
             let y = match (self.staggered(), i % 2) {
-                (false, _) => 905,
-                (true, 0) => 875,
-                (true, _) => 952,
+                (false, _) => 900,
+                (true, 0) => 855,
+                (true, _) => 935,
             };
             let half = Face::Sans.width(label, self.label_em()) / 2;
             let x = self.middle(i).clamp(half + 5, (995 - half).max(half + 5));
@@ -98,8 +98,8 @@ impl Chart {
             let (x, y) = (self.middle(i), self.height(*value));
             scene.rect([x - half, y, x + half, BASE], self.colours[i].rgb);
             if self.printed {
-                let em = self.label_em().clamp(84, 110);
-                scene.label(Label::new(value.to_string(), [x, y - 60], em, INK));
+                let em = self.label_em().clamp(90, 150);
+                scene.label(Label::new(value.to_string(), [x, y - 12 - em / 2], em, INK));
             }
         }
         self.names(&mut scene);

@@ -83,7 +83,7 @@ impl Screen {
     pub fn button(&mut self, bounds: Bounds, text: &str) {
         self.scene.panel(bounds, 10, EDGE, self.theme.button);
         let wide = Face::Sans.width(text, 100).max(1);
-        let em = ((bounds[2] - bounds[0] - 40) * 100 / wide).min(115);
+        let em = ((bounds[2] - bounds[0] - 40) * 100 / wide).min(140);
         self.scene
             .label(Label::new(text, middle(bounds), em, self.theme.text));
     }

@@ -196,7 +196,7 @@ fn page(level: u8, rng: &mut Rng, lines: &[String]) -> Scene {
         scene.label(Label::new(line, at, em, ink).face(face).rising(degrees));
     }
     if level >= 4 {
-        scene.noise(rng.next(), if level == 4 { 14 } else { 24 });
+        scene.noise(rng.word(), if level == 4 { 14 } else { 24 });
     }
     scene
 }

@@ -12,7 +12,7 @@ const fn sines() -> [i64; 91] {
     let mut table = [0; 91];
     let mut degree = 0;
     while degree <= 90 {
-        let x = degree as f64 * 3.141_592_653_589_793 / 180.0;
+        let x = degree as f64 * std::f64::consts::PI / 180.0;
         let (mut term, mut sum, mut n) = (x, x, 1.0);
         while n < 15.0 {
             term = -term * x * x / ((n + 1.0) * (n + 2.0));

@@ -123,7 +123,7 @@ impl Plan {
     /// True where the SFT row of an item has no thinking; it follows from the item's id.
     fn is_nothink(&self, item: &Item) -> bool {
         let mut rng = Rng::of(&[0x6e6f, item.domain as u64, u64::from(item.level), item.seed]);
-        let drawn = (rng.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let drawn = (rng.word() >> 11) as f64 / (1_u64 << 53) as f64;
         self.layout == Layout::Sft && drawn < self.nothink
     }
 }
