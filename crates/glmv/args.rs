@@ -1,9 +1,11 @@
 //! What the user types, as clap sees it, and its meaning as types of the libraries.
 
+mod gym;
 mod plan;
 mod quantize;
 mod reward;
 
+pub use gym::{GymAuditArgs, GymCommand, GymItemArgs, GymMakeArgs, GymShowArgs};
 pub use plan::{CacheDtype, PlanArgs};
 pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
@@ -39,6 +41,9 @@ pub enum Command {
     /// Score answers, check the rules of the reward, or attack them.
     #[command(subcommand)]
     Reward(RewardCommand),
+    /// Make practice tasks with known answers, look at them, or audit what was made.
+    #[command(subcommand)]
+    Gym(GymCommand),
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

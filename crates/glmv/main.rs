@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         args::Command::Bench(args) => cmd::bench::run(&args),
         args::Command::Quantize(args) => cmd::quantize::run(&args),
         args::Command::Reward(command) => cmd::reward::run(&command),
+        args::Command::Gym(command) => cmd::gym::run(&command),
     };
     match result {
         Ok(code) => code,

@@ -77,6 +77,17 @@ impl Domain {
         })
     }
 
+    /// The domains of a list of names separated by commas, or every domain for `all`.
+    ///
+    /// # Errors
+    /// If a name is not known.
+    pub fn list(names: &str) -> Result<Vec<Self>, Error> {
+        match names.trim() {
+            "all" => Ok(Self::ALL.to_vec()),
+            names => names.split(',').map(|name| Self::find(name.trim())).collect(),
+        }
+    }
+
     /// What its levels 1 to 5 ask for.
     pub fn levels(self) -> [&'static str; 5] {
         match self {

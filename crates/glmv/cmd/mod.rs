@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod doctor;
+pub mod gym;
 pub mod inspect;
 pub mod quantize;
 pub mod reward;

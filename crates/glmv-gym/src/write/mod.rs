@@ -9,6 +9,7 @@ use crate::rng::Rng;
 use crate::{Domain, Error, Item, LEVELS, Size, Split, generate};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -79,6 +80,16 @@ pub struct Report {
     pub nothink: u64,
     /// Rows per domain and level, `counting/1`.
     pub per_level: BTreeMap<String, u64>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, rows) in &self.per_level {
+            writeln!(f, "{name:16} {rows:8}")?;
+        }
+        let (file, rows) = (self.file.display(), self.rows);
+        writeln!(f, "{rows} rows, {} without thinking: {file}", self.nothink)
+    }
 }
 
 impl Plan {
