@@ -84,7 +84,10 @@ impl Domain {
     pub fn list(names: &str) -> Result<Vec<Self>, Error> {
         match names.trim() {
             "all" => Ok(Self::ALL.to_vec()),
-            names => names.split(',').map(|name| Self::find(name.trim())).collect(),
+            names => names
+                .split(',')
+                .map(|name| Self::find(name.trim()))
+                .collect(),
         }
     }
 

@@ -79,6 +79,15 @@ fn variety(rng: &mut Rng, level: u8, n: usize) -> Vec<Thing> {
         .collect()
 }
 
+const SAME_COLOUR: &[&str] = &[
+    "Do both pictures show the same colour?",
+    "Are the two things of the same colour?",
+];
+const SAME_SHAPE: &[&str] = &[
+    "Do both pictures show the same shape?",
+    "Are the two things of the same shape?",
+];
+
 fn same(rng: &mut Rng) -> Draft {
     let by_colour = rng.chance(1, 2);
     let alike = rng.chance(1, 2);
@@ -93,22 +102,8 @@ fn same(rng: &mut Rng) -> Draft {
     };
     let pictures = [(shape, colour), second].map(|kind| vec![spots(rng, 1)[0].thing(kind)]);
     let asked = match by_colour {
-        true => word(
-            rng,
-            &[
-                "Do both pictures show the same colour?",
-                "Are the two things of the same colour?",
-            ],
-            &[],
-        ),
-        false => word(
-            rng,
-            &[
-                "Do both pictures show the same shape?",
-                "Are the two things of the same shape?",
-            ],
-            &[],
-        ),
+        true => word(rng, SAME_COLOUR, &[]),
+        false => word(rng, SAME_SHAPE, &[]),
     };
     let (p, q) = match by_colour {
         true => (colour.name, second.1.name),

@@ -1,6 +1,6 @@
 //! Counting: how many of a kind there are, among more and more that is alike.
 
-use super::things::{self, Thing, inventory, spots};
+use super::things::{self, Thing, inventory, placed, spots};
 use crate::draft::{Draft, Scenes, listed, near, word};
 use crate::draw::Shape;
 use crate::palette::{Colour, colours};
@@ -31,31 +31,17 @@ pub(crate) fn draft(level: u8, rng: &mut Rng) -> Draft {
         return either(rng);
     }
     let (shape, colour) = things::kind(level, rng);
-    let (count, total) = match level {
-        1 => {
-            let n = rng.below(5) + 1;
-            (n, n)
-        }
-        2 => {
-            let n = rng.below(6) + 1;
-            (n, n + rng.below(3) + 1)
-        }
-        3 => {
-            let n = rng.below(7);
-            (n, (n + 2 + rng.below(3)).min(9))
-        }
-        _ => {
-            let n = rng.below(10);
-            (n, (n + 4 + rng.below(4)).min(16))
-        }
-    };
+    let (least, most) = [(1, 5), (1, 6), (0, 6), (0, 9)][usize::from(level - 1)];
+    let count = rng.int(least, most) as usize;
+    let (few, many, all) = [(0, 0, 5), (1, 3, 9), (2, 4, 9), (4, 7, 16)][usize::from(level - 1)];
+    let total = (count + rng.int(few, many) as usize).min(all);
     let by_colour = level >= 3;
     let mut kinds = vec![(shape, colour); count];
     while kinds.len() < total {
         kinds.push(other(level, rng, shape, colour));
     }
     rng.shuffle(&mut kinds);
-    let things = placed(rng, &kinds);
+    let things = placed(&spots(rng, kinds.len()), &kinds);
     let wanted = match by_colour {
         true => format!("{} {}", colour.name, shape.plural()),
         false => shape.plural().to_owned(),
@@ -98,14 +84,10 @@ fn other(level: u8, rng: &mut Rng, shape: Shape, colour: Colour) -> (Shape, Colo
     )
 }
 
-fn placed(rng: &mut Rng, kinds: &[(Shape, Colour)]) -> Vec<Thing> {
-    let spots = spots(rng, kinds.len());
-    spots
-        .iter()
-        .zip(kinds)
-        .map(|(spot, kind)| spot.thing(*kind))
-        .collect()
-}
+const SHAPES: &[&str] = &[
+    "How many {a} and {b} are there together?",
+    "Count the {a} and the {b} together.",
+];
 
 /// Two colours or two shapes.
 fn either(rng: &mut Rng) -> Draft {
@@ -115,7 +97,7 @@ fn either(rng: &mut Rng) -> Draft {
     let kinds: Vec<_> = (0..total)
         .map(|_| (rng.pick(&forms), rng.pick(&palette)))
         .collect();
-    let things = placed(rng, &kinds);
+    let things = placed(&spots(rng, kinds.len()), &kinds);
     let by_colour = rng.chance(1, 2);
     let hits = |t: &Thing| match by_colour {
         true => palette[..2].contains(&t.colour),
@@ -130,10 +112,7 @@ fn either(rng: &mut Rng) -> Draft {
         true => word(rng, EITHER, &[("first", names[0]), ("second", names[1])]),
         false => word(
             rng,
-            &[
-                "How many {a} and {b} are there together?",
-                "Count the {a} and the {b} together.",
-            ],
+            SHAPES,
             &[("a", forms[0].plural()), ("b", forms[1].plural())],
         ),
     };
@@ -142,11 +121,7 @@ fn either(rng: &mut Rng) -> Draft {
         false => format!("{} and {}", forms[0].plural(), forms[1].plural()),
     };
     Draft {
-        task: if by_colour {
-            "two_colours"
-        } else {
-            "two_shapes"
-        },
+        task: ["two_shapes", "two_colours"][usize::from(by_colour)],
         wording,
         question,
         trace: trace(&things, &wanted, hits),

@@ -74,6 +74,15 @@ fn pale(colour: Colour) -> Rgb {
     colour.rgb.map(|v| ((u16::from(v) + 3 * 255) / 4) as u8)
 }
 
+const PERIMETER: &[&str] = &[
+    "What is the perimeter of the rectangle?",
+    "How long is the way around the rectangle?",
+];
+const RECTANGLE: &[&str] = &[
+    "What is the area of the rectangle?",
+    "How large is the area of the figure?",
+];
+
 fn rectangle(rng: &mut Rng) -> Figure {
     let (w, h) = (rng.int(2, 12), rng.int(2, 12));
     let colour = paint(rng);
@@ -88,22 +97,8 @@ fn rectangle(rng: &mut Rng) -> Figure {
     label(&mut scene, h, [l + width + 112, t + height / 2]);
     let around = rng.chance(1, 2);
     let asked = match around {
-        true => word(
-            rng,
-            &[
-                "What is the perimeter of the rectangle?",
-                "How long is the way around the rectangle?",
-            ],
-            &[],
-        ),
-        false => word(
-            rng,
-            &[
-                "What is the area of the rectangle?",
-                "How large is the area of the figure?",
-            ],
-            &[],
-        ),
+        true => word(rng, PERIMETER, &[]),
+        false => word(rng, RECTANGLE, &[]),
     };
     let value = if around { 2 * (w + h) } else { w * h };
     Figure {
@@ -123,6 +118,15 @@ fn rectangle(rng: &mut Rng) -> Figure {
         scene,
     }
 }
+
+const LONGEST: &[&str] = &[
+    "How long is the longest side?",
+    "Find the side marked with a question mark.",
+];
+const AREA: &[&str] = &[
+    "What is the area of the triangle?",
+    "How large is the area of the figure?",
+];
 
 fn right_triangle(rng: &mut Rng) -> Figure {
     let longest = rng.chance(1, 2);
@@ -146,22 +150,8 @@ fn right_triangle(rng: &mut Rng) -> Figure {
         label(&mut scene, "?", [l + width / 2 + 90, b0 - height / 2 - 80]);
     }
     let asked = match longest {
-        true => word(
-            rng,
-            &[
-                "How long is the longest side?",
-                "Find the side marked with a question mark.",
-            ],
-            &[],
-        ),
-        false => word(
-            rng,
-            &[
-                "What is the area of the triangle?",
-                "How large is the area of the figure?",
-            ],
-            &[],
-        ),
+        true => word(rng, LONGEST, &[]),
+        false => word(rng, AREA, &[]),
     };
     let value = if longest { c } else { w * h / 2 };
     Figure {
@@ -186,12 +176,15 @@ fn right_triangle(rng: &mut Rng) -> Figure {
     }
 }
 
-/// A rectangle without a rectangle at its top right corner.
-fn ell(rng: &mut Rng) -> Figure {
-    let (w, h) = (rng.int(5, 12), rng.int(5, 12));
-    let (cut_w, cut_h) = (rng.int(2, w - 2), rng.int(2, h - 2));
-    let colour = paint(rng);
-    let mut scene = Scene::new(ground(rng));
+const AROUND: &[&str] = &[
+    "What is the perimeter of the figure?",
+    "How long is the way around the figure?",
+];
+const INSIDE: &[&str] = &["What is the area of the figure?", "How large is the area?"];
+
+/// The figure of [`ell`]: whole width and height, and those of the piece that is cut out.
+fn ell_scene(back: Rgb, colour: Colour, [w, h]: [i32; 2], [cut_w, cut_h]: [i32; 2]) -> Scene {
+    let mut scene = Scene::new(back);
     let (l, t, r, b) = (215, 160, 825, 790);
     // The notch is drawn where both pieces leave room for their labels.
     let (x, y) = (
@@ -205,21 +198,19 @@ fn ell(rng: &mut Rng) -> Figure {
     label(&mut scene, h, [l - 112, (t + b) / 2]);
     label(&mut scene, w - cut_w, [(l + x) / 2, t - 80]);
     label(&mut scene, h - cut_h, [r + 90, (y + b) / 2]);
+    scene
+}
+
+/// A rectangle without a rectangle at its top right corner.
+fn ell(rng: &mut Rng) -> Figure {
+    let (w, h) = (rng.int(5, 12), rng.int(5, 12));
+    let (cut_w, cut_h) = (rng.int(2, w - 2), rng.int(2, h - 2));
+    let colour = paint(rng);
+    let scene = ell_scene(ground(rng), colour, [w, h], [cut_w, cut_h]);
     let around = rng.chance(1, 2);
     let asked = match around {
-        true => word(
-            rng,
-            &[
-                "What is the perimeter of the figure?",
-                "How long is the way around the figure?",
-            ],
-            &[],
-        ),
-        false => word(
-            rng,
-            &["What is the area of the figure?", "How large is the area?"],
-            &[],
-        ),
+        true => word(rng, AROUND, &[]),
+        false => word(rng, INSIDE, &[]),
     };
     let value = if around {
         2 * (w + h)

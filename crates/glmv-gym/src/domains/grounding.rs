@@ -1,8 +1,9 @@
 //! Grounding: boxes of described things in thousandths of the picture, `[[x1,y1,x2,y2]]`.
 
-use super::things::{self, Thing, inventory, place, spots};
+use super::things::{self, Thing, inventory, place, placed, spots};
 use crate::draft::{Draft, Scenes, word};
-use crate::palette::colours;
+use crate::draw::Shape;
+use crate::palette::{Colour, colours};
 use crate::rng::Rng;
 
 pub(crate) const LEVELS: [&str; 5] = [
@@ -104,16 +105,7 @@ fn one(level: u8, rng: &mut Rng) -> Draft {
     let (shape, colour) = things::kind(level, rng);
     let mut kinds = vec![(shape, colour)];
     while kinds.len() < n {
-        // From level 3 half of the others have its shape or its colour.
-        let (form, tint) = (
-            rng.other(things::shapes(level), shape),
-            rng.other(colours(level), colour),
-        );
-        kinds.push(match (level, rng.below(4)) {
-            (3, 0) => (shape, tint),
-            (3, 1) => (form, colour),
-            _ => (form, tint),
-        });
+        kinds.push(rival(level, (shape, colour), rng));
     }
     rng.shuffle(&mut kinds);
     let mut places = spots(rng, n);
@@ -123,11 +115,7 @@ fn one(level: u8, rng: &mut Rng) -> Draft {
         (places[0].x, places[0].y, places[0].r) =
             (rng.int(r + 20, 980 - r), rng.int(r + 20, 980 - r), r);
     }
-    let things: Vec<Thing> = places
-        .iter()
-        .zip(&kinds)
-        .map(|(s, k)| s.thing(*k))
-        .collect();
+    let things = placed(&places, &kinds);
     let found: Vec<Thing> = things
         .iter()
         .filter(|t| (t.shape, t.colour) == (shape, colour))
@@ -157,6 +145,26 @@ fn one(level: u8, rng: &mut Rng) -> Draft {
     )
 }
 
+/// Another kind; at level 3 half of them have its shape or its colour.
+fn rival(level: u8, (shape, colour): (Shape, Colour), rng: &mut Rng) -> (Shape, Colour) {
+    let form = rng.other(things::shapes(level), shape);
+    let tint = rng.other(colours(level), colour);
+    match (level, rng.below(4)) {
+        (3, 0) => (shape, tint),
+        (3, 1) => (form, colour),
+        _ => (form, tint),
+    }
+}
+
+type Key = fn(&Thing) -> i32;
+/// Names of sides, and what is least there.
+const ENDS: [(&str, Key); 4] = [
+    ("leftmost", |t| t.x),
+    ("rightmost", |t| -t.x),
+    ("topmost", |t| t.y),
+    ("lowest", |t| -t.y),
+];
+
 /// The leftmost, rightmost, top or bottom one of a shape.
 fn furthest(rng: &mut Rng) -> Draft {
     let n = rng.int(5, 8) as usize;
@@ -170,17 +178,8 @@ fn furthest(rng: &mut Rng) -> Draft {
         .collect();
     let mut places = spots(rng, n);
     rng.shuffle(&mut places);
-    let things: Vec<Thing> = places
-        .iter()
-        .zip(&kinds)
-        .map(|(s, k)| s.thing(*k))
-        .collect();
-    let (side, key): (&str, fn(&Thing) -> i32) = rng.pick(&[
-        ("leftmost", (|t| t.x) as fn(&Thing) -> i32),
-        ("rightmost", |t| -t.x),
-        ("topmost", |t| t.y),
-        ("lowest", |t| -t.y),
-    ]);
+    let things = placed(&places, &kinds);
+    let (side, key) = rng.pick(&ENDS);
     let mut order: Vec<Thing> = things[..alike].to_vec();
     order.sort_by_key(key);
     if key(&order[1]) - key(&order[0]) < 90 {
@@ -195,24 +194,20 @@ fn furthest(rng: &mut Rng) -> Draft {
         ("place", place(order[0].x, order[0].y).into()),
         ("colour", order[0].colour.name.into()),
     ];
-    let mut made = finish(
-        rng,
-        &things,
-        &order[..1],
-        Parts {
-            task: "furthest",
-            asked,
-            factors,
-        },
-    );
+    let task = "furthest";
+    let parts = Parts {
+        task,
+        asked,
+        factors,
+    };
+    let mut made = finish(rng, &things, &order[..1], parts);
     let others: Vec<String> = order
         .iter()
         .map(|t| format!("one at the {}", place(t.x, t.y)))
         .collect();
     made.trace = format!(
-        "{} {}: {}. {}",
-        crate::draft::capital(shape.plural()),
-        "there are",
+        "Of the {} there is {}. {}",
+        shape.plural(),
         crate::draft::listed(&others),
         made.trace
     );
@@ -236,11 +231,7 @@ fn all(rng: &mut Rng) -> Draft {
         .collect();
     rng.shuffle(&mut kinds);
     let places = spots(rng, n);
-    let things: Vec<Thing> = places
-        .iter()
-        .zip(&kinds)
-        .map(|(s, k)| s.thing(*k))
-        .collect();
+    let things = placed(&places, &kinds);
     let hit = |t: &&Thing| {
         if by_colour {
             t.colour == colour

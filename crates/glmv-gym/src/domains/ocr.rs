@@ -149,20 +149,20 @@ fn inks(level: u8, rng: &mut Rng) -> (Rgb, Rgb) {
     }
 }
 
+/// Thin coloured stripes across the page.
+fn stripes(scene: &mut Scene, rng: &mut Rng) {
+    for _ in 0..3 {
+        let (x, y) = (rng.int(0, 1000), rng.int(0, 1000));
+        let (width, colour) = (rng.int(30, 90), rng.pick(&COLOURS).rgb);
+        scene.stripe([0, y], [1000, x], width, colour, 50);
+    }
+}
+
 fn page(level: u8, rng: &mut Rng, lines: &[String]) -> Scene {
     let (back, ink) = inks(level, rng);
     let mut scene = Scene::new(back);
     if level == 5 {
-        for _ in 0..3 {
-            let (x, y) = (rng.int(0, 1000), rng.int(0, 1000));
-            scene.stripe(
-                [0, y],
-                [1000, x],
-                rng.int(30, 90),
-                rng.pick(&COLOURS).rgb,
-                50,
-            );
-        }
+        stripes(&mut scene, rng);
     }
     let face = rng.pick(&Face::ALL);
     let most = [0, 0, 12, 15, 25][usize::from(level - 1)];
@@ -192,8 +192,11 @@ fn page(level: u8, rng: &mut Rng, lines: &[String]) -> Scene {
     for (i, line) in lines.iter().enumerate() {
         let off = pitch * (2 * i as i32 - n + 1) / 2;
         let place = crate::draw::turn([i64::from(x), i64::from(y)], i64::from(off), 90 - degrees);
-        let at = place.map(|v| v as i32);
-        scene.label(Label::new(line, at, em, ink).face(face).rising(degrees));
+        scene.label(
+            Label::new(line, place.map(|v| v as i32), em, ink)
+                .face(face)
+                .rising(degrees),
+        );
     }
     if level >= 4 {
         scene.noise(rng.word(), if level == 4 { 14 } else { 24 });

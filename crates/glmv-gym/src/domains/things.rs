@@ -102,6 +102,12 @@ pub(super) fn spots(rng: &mut Rng, n: usize) -> Vec<Spot> {
     cells.iter().map(place).collect()
 }
 
+/// A kind in each place.
+pub(super) fn placed(spots: &[Spot], kinds: &[(Shape, Colour)]) -> Vec<Thing> {
+    let pairs = spots.iter().zip(kinds);
+    pairs.map(|(spot, kind)| spot.thing(*kind)).collect()
+}
+
 /// A picture of things.
 pub(super) fn scene(rng: &mut Rng, things: &[Thing]) -> Scene {
     let mut scene = Scene::new(ground(rng));

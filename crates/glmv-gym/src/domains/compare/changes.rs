@@ -6,6 +6,15 @@ use crate::draft::{Draft, word};
 use crate::palette::colours;
 use crate::rng::Rng;
 
+const CHANGED: &[&str] = &[
+    "Which shape has changed its colour?",
+    "Name the shape whose colour differs between the pictures.",
+];
+const NEW_COLOUR: &[&str] = &[
+    "One thing has changed its colour. What is its new colour?",
+    "Which colour does the changed thing have in picture 2?",
+];
+
 pub(super) fn recoloured(rng: &mut Rng) -> Draft {
     let n = rng.int(3, 4) as usize;
     let before = variety(rng, 3, n);
@@ -19,22 +28,8 @@ pub(super) fn recoloured(rng: &mut Rng) -> Draft {
     );
     let ask_shape = rng.chance(1, 2);
     let asked = match ask_shape {
-        true => word(
-            rng,
-            &[
-                "Which shape has changed its colour?",
-                "Name the shape whose colour differs between the pictures.",
-            ],
-            &[],
-        ),
-        false => word(
-            rng,
-            &[
-                "One thing has changed its colour. What is its new colour?",
-                "Which colour does the changed thing have in picture 2?",
-            ],
-            &[],
-        ),
+        true => word(rng, CHANGED, &[]),
+        false => word(rng, NEW_COLOUR, &[]),
     };
     let (answer, distractor) = match ask_shape {
         true => (shape.name(), before[(at + 1) % n].shape.name()),
@@ -65,6 +60,11 @@ pub(super) fn recoloured(rng: &mut Rng) -> Draft {
     finish(rng, &[before, after], parts)
 }
 
+const DIFFERS: &[&str] = &[
+    "Two of the three pictures are the same. Which one differs: 1, 2 or 3?",
+    "Which of the pictures 1, 2 and 3 is not like the others?",
+];
+
 pub(super) fn differs(rng: &mut Rng) -> Draft {
     let n = rng.int(3, 4) as usize;
     let usual = variety(rng, 4, n);
@@ -74,14 +74,7 @@ pub(super) fn differs(rng: &mut Rng) -> Draft {
     let answer = rng.below(3);
     let mut pictures = vec![usual.clone(), usual.clone(), usual.clone()];
     pictures[answer] = strange.clone();
-    let asked = word(
-        rng,
-        &[
-            "Two of the three pictures are the same. Which one differs: 1, 2 or 3?",
-            "Which of the pictures 1, 2 and 3 is not like the others?",
-        ],
-        &[],
-    );
+    let asked = word(rng, DIFFERS, &[]);
     let parts = Parts {
         task: "differs",
         asked,
@@ -104,20 +97,18 @@ pub(super) fn differs(rng: &mut Rng) -> Draft {
     finish(rng, &pictures, parts)
 }
 
+const MISSING: &[&str] = &[
+    "Which shape of picture 1 is missing in picture 2?",
+    "One thing is gone in picture 2. Which shape was it?",
+];
+
 pub(super) fn missing(rng: &mut Rng) -> Draft {
     let n = rng.int(4, 6) as usize;
     let before = variety(rng, 4, n);
     let mut after = before.clone();
     let gone = after.remove(rng.below(n));
     let stays = rng.pick(&after);
-    let asked = word(
-        rng,
-        &[
-            "Which shape of picture 1 is missing in picture 2?",
-            "One thing is gone in picture 2. Which shape was it?",
-        ],
-        &[],
-    );
+    let asked = word(rng, MISSING, &[]);
     let parts = Parts {
         task: "missing",
         asked,
@@ -135,6 +126,11 @@ pub(super) fn missing(rng: &mut Rng) -> Draft {
     finish(rng, &[before, after], parts)
 }
 
+const MOVED: &[&str] = &[
+    "Which shape has moved?",
+    "Name the shape that is in another place in picture 2.",
+];
+
 /// All things stay but one, which is somewhere else.
 pub(super) fn moved(rng: &mut Rng) -> Draft {
     let n = rng.int(4, 5) as usize;
@@ -148,14 +144,7 @@ pub(super) fn moved(rng: &mut Rng) -> Draft {
     let shape = before[at].shape.name();
     let from = things::place(before[at].x, before[at].y);
     let to = things::place(after[at].x, after[at].y);
-    let asked = word(
-        rng,
-        &[
-            "Which shape has moved?",
-            "Name the shape that is in another place in picture 2.",
-        ],
-        &[],
-    );
+    let asked = word(rng, MOVED, &[]);
     let parts = Parts {
         task: "moved",
         asked,

@@ -7,6 +7,12 @@ use crate::draw::{Scene, turn};
 use crate::palette::INK;
 use crate::rng::Rng;
 
+const CORNERS: &[&str] = &[
+    "How many corners does the shape have?",
+    "Count the corners.",
+    "How many sides does the shape have?",
+];
+
 pub(super) fn corners(rng: &mut Rng) -> Figure {
     let figures = [
         (3, "triangle"),
@@ -28,15 +34,7 @@ pub(super) fn corners(rng: &mut Rng) -> Figure {
         })
         .collect();
     scene.polygon(&points, colour.rgb);
-    let asked = word(
-        rng,
-        &[
-            "How many corners does the shape have?",
-            "Count the corners.",
-            "How many sides does the shape have?",
-        ],
-        &[],
-    );
+    let asked = word(rng, CORNERS, &[]);
     Figure {
         task: "corners",
         asked,
@@ -47,6 +45,11 @@ pub(super) fn corners(rng: &mut Rng) -> Figure {
         scene,
     }
 }
+
+const ANGLE: &[&str] = &[
+    "How many degrees has the angle marked with a question mark?",
+    "Find the missing angle of the triangle in degrees.",
+];
 
 pub(super) fn triangle_angle(rng: &mut Rng) -> Figure {
     let a = rng.int(6, 16) * 5;
@@ -73,14 +76,7 @@ pub(super) fn triangle_angle(rng: &mut Rng) -> Figure {
         };
         label(&mut scene, text, at);
     }
-    let asked = word(
-        rng,
-        &[
-            "How many degrees has the angle marked with a question mark?",
-            "Find the missing angle of the triangle in degrees.",
-        ],
-        &[],
-    );
+    let asked = word(rng, ANGLE, &[]);
     Figure {
         task: "triangle_angle",
         asked,
@@ -99,6 +95,11 @@ pub(super) fn triangle_angle(rng: &mut Rng) -> Figure {
         scene,
     }
 }
+
+const LINE: &[&str] = &[
+    "The two angles lie on a straight line. How many degrees has the one marked with a question mark?",
+    "Find the missing angle on the line in degrees.",
+];
 
 pub(super) fn line_angle(rng: &mut Rng) -> Figure {
     let a = rng.int(8, 28) * 5;
@@ -119,14 +120,7 @@ pub(super) fn line_angle(rng: &mut Rng) -> Figure {
         "?",
         at(a + rest / 2, if rest < 60 { 330 } else { 240 }),
     );
-    let asked = word(
-        rng,
-        &[
-            "The two angles lie on a straight line. How many degrees has the one marked with a question mark?",
-            "Find the missing angle on the line in degrees.",
-        ],
-        &[],
-    );
+    let asked = word(rng, LINE, &[]);
     Figure {
         task: "line_angle",
         asked,

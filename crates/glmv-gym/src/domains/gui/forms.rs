@@ -6,6 +6,11 @@ use crate::domains::words::{BUTTONS, FIELDS, MIDDLE, SHORT};
 use crate::draft::{Draft, listed, word};
 use crate::rng::Rng;
 
+const FILL: &[&str] = &[
+    "Type {text} into the {name} field. What is the next action?",
+    "The {name} field shall say {text}. What do you do first?",
+];
+
 pub(super) fn field(rng: &mut Rng) -> Draft {
     let title = rng.pick(&TITLES);
     let mut screen = Screen::new(rng, title);
@@ -21,19 +26,10 @@ pub(super) fn field(rng: &mut Rng) -> Draft {
     screen.button([320, 700, 680, 890], button);
     let wanted = rng.below(2);
     let (name, text) = (names[wanted], rng.pick(&SHORT));
-    let asked = word(
-        rng,
-        &[
-            "Type {text} into the {name} field. What is the next action?",
-            "The {name} field shall say {text}. What do you do first?",
-        ],
-        &[("text", text), ("name", name)],
-    );
+    let asked = word(rng, FILL, &[("text", text), ("name", name)]);
     let ready = focus == wanted;
-    let (typed, click) = (
-        format!("type(content='{text}')"),
-        click_at("left_click", places[wanted]),
-    );
+    let typed = format!("type(content='{text}')");
+    let click = click_at("left_click", places[wanted]);
     let [x, y] = middle(places[wanted]);
     finish(
         screen,
@@ -144,6 +140,11 @@ pub(super) fn tick(rng: &mut Rng) -> Draft {
     )
 }
 
+const SEND: &[&str] = &[
+    "Fill in {text} as {name}, then press Enter. What is the next action?",
+    "{name} shall be {text}, sent with the Enter key. What comes next?",
+];
+
 /// A form of which one field is right already: press Enter, correct it, or fill the other one.
 pub(super) fn enter(rng: &mut Rng) -> Draft {
     let title = rng.pick(&TITLES);
@@ -156,14 +157,7 @@ pub(super) fn enter(rng: &mut Rng) -> Draft {
     screen.field(bounds, name, if done { pair[0] } else { "" }, true);
     screen.button([80, 640, 460, 840], rng.pick(&BUTTONS));
     screen.button([540, 640, 920, 840], "Clear");
-    let asked = word(
-        rng,
-        &[
-            "Fill in {text} as {name}, then press Enter. What is the next action?",
-            "{name} shall be {text}, sent with the Enter key. What comes next?",
-        ],
-        &[("text", pair[0]), ("name", name)],
-    );
+    let asked = word(rng, SEND, &[("text", pair[0]), ("name", name)]);
     let (typed, key) = (
         format!("type(content='{}')", pair[0]),
         "key(keys='enter')".to_owned(),

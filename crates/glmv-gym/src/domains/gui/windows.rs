@@ -6,6 +6,11 @@ use crate::domains::words::{BUTTONS, SHORT};
 use crate::draft::{Draft, listed, word};
 use crate::rng::Rng;
 
+const OPEN: &[&str] = &[
+    "Open Item {n}. What is the next action?",
+    "Item {n} shall be chosen. What do you do first?",
+];
+
 /// Rows named by numbers: what is above or below the visible part can be told.
 pub(super) fn list(rng: &mut Rng) -> Draft {
     let mut screen = Screen::new(rng, "List");
@@ -18,14 +23,7 @@ pub(super) fn list(rng: &mut Rng) -> Draft {
         1 => first + 4 + rng.below(total - first - 3),
         _ => 1 + rng.below(first - 1),
     };
-    let asked = word(
-        rng,
-        &[
-            "Open Item {n}. What is the next action?",
-            "Item {n} shall be chosen. What do you do first?",
-        ],
-        &[("n", &wanted.to_string())],
-    );
+    let asked = word(rng, OPEN, &[("n", &wanted.to_string())]);
     let scroll = |direction: &str| {
         format!("scroll(start_box='[450, 550]', direction='{direction}', step=5)")
     };

@@ -36,6 +36,15 @@ fn rows(all: &[Thing], across: usize) -> String {
         .join("; ")
 }
 
+const NEXT_COLOUR: &[&str] = &[
+    "What colour is the thing directly {of} the {thing}?",
+    "Name the colour of what comes directly {of} the {thing}.",
+];
+const NEXT_SHAPE: &[&str] = &[
+    "Which shape is directly {of} the {thing}?",
+    "Name the shape that comes directly {of} the {thing}.",
+];
+
 pub(super) fn neighbour(level: u8, rng: &mut Rng) -> Draft {
     let across = usize::from(level) - 1;
     let all = grid(rng, across, level);
@@ -50,39 +59,17 @@ pub(super) fn neighbour(level: u8, rng: &mut Rng) -> Draft {
     let ask_colour = rng.chance(1, 2);
     let (side_of, name) = (of(side), anchor.name());
     let places = [("of", side_of.as_str()), ("thing", name.as_str())];
-    let asked = match ask_colour {
-        true => word(
-            rng,
-            &[
-                "What colour is the thing directly {of} the {thing}?",
-                "Name the colour of what comes directly {of} the {thing}.",
-            ],
-            &places,
-        ),
-        false => word(
-            rng,
-            &[
-                "Which shape is directly {of} the {thing}?",
-                "Name the shape that comes directly {of} the {thing}.",
-            ],
-            &places,
-        ),
+    let (task, wordings, answer) = match ask_colour {
+        true => ("next_colour", NEXT_COLOUR, found.colour.name),
+        false => ("next_shape", NEXT_SHAPE, found.shape.name()),
     };
+    let asked = word(rng, wordings, &places);
     let wrong = match ask_colour {
         true => things::other_colour(rng, found.colour).name,
         false => rng.other(&Shape::ALL, found.shape).name(),
     };
-    let answer = if ask_colour {
-        found.colour.name
-    } else {
-        found.shape.name()
-    };
     Draft {
-        task: if ask_colour {
-            "next_colour"
-        } else {
-            "next_shape"
-        },
+        task,
         wording: asked.0,
         question: asked.1,
         trace: format!(
@@ -105,6 +92,11 @@ pub(super) fn neighbour(level: u8, rng: &mut Rng) -> Draft {
         scenes: Scenes::Pictures(vec![things::scene(rng, &all)]),
     }
 }
+
+const BEYOND: &[&str] = &[
+    "How many things are {than} the {thing}?",
+    "Count the things that lie {lie} the {thing}, in any row or column.",
+];
 
 /// How many things lie on a side of one.
 pub(super) fn beyond(rng: &mut Rng) -> Draft {
@@ -130,10 +122,7 @@ pub(super) fn beyond(rng: &mut Rng) -> Draft {
     };
     let asked = word(
         rng,
-        &[
-            "How many things are {than} the {thing}?",
-            "Count the things that lie {lie} the {thing}, in any row or column.",
-        ],
+        BEYOND,
         &[("than", than), ("lie", lie), ("thing", &anchor.name())],
     );
     Draft {

@@ -13,35 +13,36 @@ fn scattered(rng: &mut Rng, n: usize) -> Vec<Spot> {
     places
 }
 
+const HOW_OFTEN: &[&str] = &[
+    "How often does the {thing} appear?",
+    "How many times does a {thing} show up?",
+];
+
+/// `count` seconds with at least one between: the earliest ones, moved apart by those that are left.
+fn onsets(rng: &mut Rng, secs: usize, count: usize) -> Vec<usize> {
+    let mut spare = secs - (2 * count - 1);
+    let (mut at, mut on) = (0, Vec::new());
+    for _ in 0..count {
+        let skip = rng.below(spare + 1);
+        spare -= skip;
+        on.push(at + skip);
+        at += skip + 2;
+    }
+    on
+}
+
 /// A thing appears for a second at a time, with at least a second between.
 pub(super) fn events(level: u8, rng: &mut Rng) -> Draft {
     let secs = if level == 2 { 5 } else { 8 };
     let most = if level == 2 { 2 } else { 4 };
     let count = rng.int(1, most) as usize;
-    let mut on: Vec<usize> = Vec::new();
-    // The earliest seconds, then moved apart by the seconds that are left.
-    let mut spare = secs - (2 * count - 1);
-    let mut at = 0;
-    for _ in 0..count {
-        let skip = rng.below(spare + 1);
-        spare -= skip;
-        at += skip;
-        on.push(at);
-        at += 2;
-    }
+    let on = onsets(rng, secs, count);
     let all = kinds(level, 2, rng);
     let places = scattered(rng, 2);
     let (flash, other) = (places[0].thing(all[0]), places[1].thing(all[1]));
     let rhythm: Vec<bool> = (0..secs).map(|_| level == 5 && rng.chance(1, 2)).collect();
     let name = flash.name();
-    let asked = word(
-        rng,
-        &[
-            "How often does the {thing} appear?",
-            "How many times does a {thing} show up?",
-        ],
-        &[("thing", &name)],
-    );
+    let asked = word(rng, HOW_OFTEN, &[("thing", &name)]);
     let times: Vec<String> = on.iter().map(|s| format!("{s} s")).collect();
     let parts = Parts {
         task: "events",
@@ -87,6 +88,11 @@ fn spans(rng: &mut Rng, secs: usize) -> ((usize, usize), (usize, usize)) {
     ((start, end), wrong)
 }
 
+const WHEN: &[&str] = &[
+    "From when to when is the {thing} there? Answer in seconds, start - end.",
+    "When is the {thing} visible? Give start - end in seconds.",
+];
+
 pub(super) fn present(level: u8, rng: &mut Rng) -> Draft {
     let secs = if level == 3 { 5 } else { 7 };
     let all = kinds(level, 3, rng);
@@ -100,19 +106,10 @@ pub(super) fn present(level: u8, rng: &mut Rng) -> Draft {
             .collect(),
     };
     let name = target.name();
-    let asked = word(
-        rng,
-        &[
-            "From when to when is the {thing} there? Answer in seconds, start - end.",
-            "When is the {thing} visible? Give start - end in seconds.",
-        ],
-        &[("thing", &name)],
-    );
-    let mut told: Vec<String> = others
-        .iter()
-        .map(|(t, (s, e))| format!("{} from {s} s to {e} s", a(&t.name())))
-        .collect();
-    told.insert(0, format!("{} from {start} s to {end} s", a(&name)));
+    let asked = word(rng, WHEN, &[("thing", &name)]);
+    let tell = |t: &Thing, s: usize, e: usize| format!("{} from {s} s to {e} s", a(&t.name()));
+    let mut told = vec![tell(&target, start, end)];
+    told.extend(others.iter().map(|(t, (s, e))| tell(t, *s, *e)));
     let parts = Parts {
         task: "present",
         asked,
@@ -147,6 +144,11 @@ pub(super) fn present(level: u8, rng: &mut Rng) -> Draft {
     )
 }
 
+const FIRST: &[&str] = &[
+    "Which colour appears first: {a} or {b}?",
+    "Of {a} and {b}, which colour is seen first?",
+];
+
 pub(super) fn first(rng: &mut Rng) -> Draft {
     let secs = 7;
     let all = kinds(4, 2, rng);
@@ -155,21 +157,11 @@ pub(super) fn first(rng: &mut Rng) -> Draft {
     let early = rng.int(0, 3) as usize;
     let late = rng.int(early as i32 + 1, 5) as usize;
     let lead = rng.below(2);
-    let starts = if lead == 0 {
-        [early, late]
-    } else {
-        [late, early]
-    };
+    let mut starts = [early, late];
+    starts.rotate_left(lead);
     let names = pair.map(|t| t.name());
     let by_colour = |k: usize| pair[k].colour.name;
-    let asked = word(
-        rng,
-        &[
-            "Which colour appears first: {a} or {b}?",
-            "Of {a} and {b}, which colour is seen first?",
-        ],
-        &[("a", by_colour(0)), ("b", by_colour(1))],
-    );
+    let asked = word(rng, FIRST, &[("a", by_colour(0)), ("b", by_colour(1))]);
     let parts = Parts {
         task: "first",
         asked,
@@ -201,15 +193,17 @@ pub(super) fn first(rng: &mut Rng) -> Draft {
         back,
         secs,
         move |i| {
-            let second = i / FPS as usize;
-            (0..2)
-                .filter(|k| second >= starts[*k])
-                .map(|k| pair[k])
-                .collect()
+            let begun = |k: &usize| i / FPS as usize >= starts[*k];
+            (0..2).filter(begun).map(|k| pair[k]).collect()
         },
         parts,
     )
 }
+
+const CHANGE: &[&str] = &[
+    "From when to when is the {shape} {new}? Answer in seconds, start - end.",
+    "When is the {shape} {new}? Give start - end in seconds.",
+];
 
 /// A thing takes another colour.
 pub(super) fn change(rng: &mut Rng) -> Draft {
@@ -220,14 +214,7 @@ pub(super) fn change(rng: &mut Rng) -> Draft {
     let (target, other) = (places[0].thing(all[0]), places[1].thing(all[1]));
     let new = rng.other(colours(5), target.colour);
     let (shape, old) = (target.shape.name(), target.colour.name);
-    let asked = word(
-        rng,
-        &[
-            "From when to when is the {shape} {new}? Answer in seconds, start - end.",
-            "When is the {shape} {new}? Give start - end in seconds.",
-        ],
-        &[("shape", shape), ("new", new.name)],
-    );
+    let asked = word(rng, CHANGE, &[("shape", shape), ("new", new.name)]);
     let parts = Parts {
         task: "change",
         asked,
@@ -255,18 +242,9 @@ pub(super) fn change(rng: &mut Rng) -> Draft {
         back,
         secs,
         move |i| {
-            let turned = Thing {
-                colour: new,
-                ..target
-            };
-            vec![
-                if i / FPS as usize >= when {
-                    turned
-                } else {
-                    target
-                },
-                other,
-            ]
+            let turned = i / FPS as usize >= when;
+            let colour = if turned { new } else { target.colour };
+            vec![Thing { colour, ..target }, other]
         },
         parts,
     )

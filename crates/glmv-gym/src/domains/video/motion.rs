@@ -3,6 +3,8 @@
 use super::{FPS, Parts, finish, kinds, put};
 use crate::domains::things::{self, Thing, ground};
 use crate::draft::{Draft, a, capital, word};
+use crate::draw::Shape;
+use crate::palette::Colour;
 use crate::rng::Rng;
 
 const WAYS: [(&str, i32, i32, &str); 4] = [
@@ -21,26 +23,34 @@ fn path(way: (i32, i32), lane: i32, frames: usize) -> impl Fn(usize) -> (i32, i3
     }
 }
 
+const WAY: &[&str] = &[
+    "In which direction does the {thing} move: left, right, up or down?",
+    "Where does the {thing} go: left, right, up or down?",
+    "Does the {thing} move left, right, up or down?",
+];
+
+/// Things in the half that a moving one does not cross.
+fn bystanders(upright: bool, kinds: &[(Shape, Colour)], rng: &mut Rng) -> Vec<Thing> {
+    let mut still = Vec::new();
+    for (kind, along) in kinds.iter().zip([250, 750]) {
+        let across = rng.int(720, 800);
+        still.push(match upright {
+            true => put(*kind, across, along, 110),
+            false => put(*kind, along, across, 110),
+        });
+    }
+    still
+}
+
 pub(super) fn motion(level: u8, rng: &mut Rng) -> Draft {
     let (way, dx, dy, opposite) = rng.pick(&WAYS);
     let all = kinds(level, 3, rng);
     let (secs, r) = (3, rng.int(100, 150));
     let lane = if level == 1 { rng.int(300, 700) } else { 320 };
     let track = path((dx, dy), lane, secs * FPS as usize);
-    let still: Vec<Thing> = match level {
+    let still = match level {
         1 => Vec::new(),
-        // In the half that the moving thing does not cross.
-        _ => [(250, all[1]), (750, all[2])]
-            .map(|(along, kind)| {
-                let across = rng.int(720, 800);
-                let (x, y) = if dx == 0 {
-                    (across, along)
-                } else {
-                    (along, across)
-                };
-                put(kind, x, y, 110)
-            })
-            .to_vec(),
+        _ => bystanders(dx == 0, &all[1..], rng),
     };
     let name = put(all[0], 0, 0, r).name();
     let shown = if level == 1 {
@@ -48,15 +58,7 @@ pub(super) fn motion(level: u8, rng: &mut Rng) -> Draft {
     } else {
         name.clone()
     };
-    let asked = word(
-        rng,
-        &[
-            "In which direction does the {thing} move: left, right, up or down?",
-            "Where does the {thing} go: left, right, up or down?",
-            "Does the {thing} move left, right, up or down?",
-        ],
-        &[("thing", &shown)],
-    );
+    let asked = word(rng, WAY, &[("thing", &shown)]);
     let (start, end) = (track(0), track(secs * FPS as usize - 1));
     let parts = Parts {
         task: "direction",
@@ -86,6 +88,12 @@ pub(super) fn motion(level: u8, rng: &mut Rng) -> Draft {
     )
 }
 
+const MOVER_COLOUR: &[&str] = &[
+    "What colour is the thing that moves?",
+    "Which colour does the moving thing have?",
+];
+const MOVER_SHAPE: &[&str] = &["Which shape moves?", "What shape is the thing that moves?"];
+
 pub(super) fn which_moves(rng: &mut Rng) -> Draft {
     let (way, dx, dy, _) = rng.pick(&WAYS);
     let all = kinds(2, 2, rng);
@@ -96,43 +104,25 @@ pub(super) fn which_moves(rng: &mut Rng) -> Draft {
     } else {
         put(all[1], along, 750, 130)
     };
-    let by_colour = rng.chance(1, 2);
-    let asked = match by_colour {
-        true => word(
-            rng,
-            &[
-                "What colour is the thing that moves?",
-                "Which colour does the moving thing have?",
-            ],
-            &[],
-        ),
-        false => word(
-            rng,
-            &["Which shape moves?", "What shape is the thing that moves?"],
-            &[],
+    let (task, wordings, names) = match rng.chance(1, 2) {
+        true => ("mover_colour", MOVER_COLOUR, [all[0].1.name, all[1].1.name]),
+        false => (
+            "mover_shape",
+            MOVER_SHAPE,
+            [all[0].0.name(), all[1].0.name()],
         ),
     };
-    let names = |k: usize| {
-        if by_colour {
-            all[k].1.name
-        } else {
-            all[k].0.name()
-        }
-    };
+    let asked = word(rng, wordings, &[]);
     let (moving, resting) = (put(all[0], 0, 0, 0).name(), still.name());
     let parts = Parts {
-        task: if by_colour {
-            "mover_colour"
-        } else {
-            "mover_shape"
-        },
+        task,
         asked,
         trace: format!(
             "The {resting} stays where it is. The {moving} moves {way}. The answer is {}.",
-            names(0)
+            names[0]
         ),
-        answer: names(0).into(),
-        distractor: names(1).into(),
+        answer: names[0].into(),
+        distractor: names[1].into(),
         reward_domain: "closed",
         factors: vec![("moves", moving.clone()), ("rests", resting.clone())],
         caption: format!(
@@ -154,6 +144,11 @@ pub(super) fn which_moves(rng: &mut Rng) -> Draft {
     )
 }
 
+const TURN: &[&str] = &[
+    "The {thing} turns once. Where does it go after that: left, right, up or down?",
+    "In which direction does the {thing} move at the end: left, right, up or down?",
+];
+
 /// A thing moves along one axis, then along the other.
 pub(super) fn turns(rng: &mut Rng) -> Draft {
     let secs = 8;
@@ -167,14 +162,7 @@ pub(super) fn turns(rng: &mut Rng) -> Draft {
     );
     let kind = kinds(5, 1, rng)[0];
     let name = put(kind, 0, 0, 0).name();
-    let asked = word(
-        rng,
-        &[
-            "The {thing} turns once. Where does it go after that: left, right, up or down?",
-            "In which direction does the {thing} move at the end: left, right, up or down?",
-        ],
-        &[("thing", &name)],
-    );
+    let asked = word(rng, TURN, &[("thing", &name)]);
     let parts = Parts {
         task: "turn",
         asked,

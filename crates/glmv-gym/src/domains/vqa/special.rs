@@ -7,6 +7,15 @@ use crate::draw::Shape;
 use crate::palette::colours;
 use crate::rng::Rng;
 
+const LARGEST_COLOUR: &[&str] = &[
+    "What colour is the largest thing?",
+    "Name the colour of the biggest thing.",
+];
+const LARGEST_SHAPE: &[&str] = &[
+    "What shape is the largest thing?",
+    "Name the shape of the biggest thing.",
+];
+
 pub(super) fn largest(level: u8, n: usize, rng: &mut Rng) -> Draft {
     let (target, mut things) = crowd(level, n, rng);
     for thing in &mut things[1..] {
@@ -15,22 +24,8 @@ pub(super) fn largest(level: u8, n: usize, rng: &mut Rng) -> Draft {
     }
     let ask_colour = rng.chance(1, 2);
     let asked = match ask_colour {
-        true => word(
-            rng,
-            &[
-                "What colour is the largest thing?",
-                "Name the colour of the biggest thing.",
-            ],
-            &[],
-        ),
-        false => word(
-            rng,
-            &[
-                "What shape is the largest thing?",
-                "Name the shape of the biggest thing.",
-            ],
-            &[],
-        ),
+        true => word(rng, LARGEST_COLOUR, &[]),
+        false => word(rng, LARGEST_SHAPE, &[]),
     };
     let (shape, colour) = (target.shape.name(), target.colour.name);
     let (answer, distractor) = match ask_colour {
@@ -55,6 +50,15 @@ pub(super) fn largest(level: u8, n: usize, rng: &mut Rng) -> Draft {
     finish(rng, &things, parts)
 }
 
+const CORNER_COLOUR: &[&str] = &[
+    "What colour is the thing in the {corner} corner?",
+    "Name the colour of the thing at the {corner}.",
+];
+const CORNER_SHAPE: &[&str] = &[
+    "What shape is in the {corner} corner?",
+    "Name the shape at the {corner}.",
+];
+
 pub(super) fn corner(level: u8, n: usize, rng: &mut Rng) -> Draft {
     let (_, mut things) = crowd(level, n, rng);
     let corners = [
@@ -77,22 +81,8 @@ pub(super) fn corner(level: u8, n: usize, rng: &mut Rng) -> Draft {
     things.push(target);
     let ask_colour = rng.chance(1, 2);
     let asked = match ask_colour {
-        true => word(
-            rng,
-            &[
-                "What colour is the thing in the {corner} corner?",
-                "Name the colour of the thing at the {corner}.",
-            ],
-            &[("corner", name)],
-        ),
-        false => word(
-            rng,
-            &[
-                "What shape is in the {corner} corner?",
-                "Name the shape at the {corner}.",
-            ],
-            &[("corner", name)],
-        ),
+        true => word(rng, CORNER_COLOUR, &[("corner", name)]),
+        false => word(rng, CORNER_SHAPE, &[("corner", name)]),
     };
     let (answer, distractor) = match ask_colour {
         true => (colour.name, other_colour(rng, colour).name),
@@ -120,6 +110,11 @@ pub(super) fn corner(level: u8, n: usize, rng: &mut Rng) -> Draft {
     finish(rng, &things, parts)
 }
 
+const ODD: &[&str] = &[
+    "One thing has another colour than all others. Which colour?",
+    "What is the colour of the one that differs?",
+];
+
 /// All alike but one, which differs in its colour.
 pub(super) fn odd(n: usize, rng: &mut Rng) -> Draft {
     let (shape, colour) = things::kind(5, rng);
@@ -130,14 +125,7 @@ pub(super) fn odd(n: usize, rng: &mut Rng) -> Draft {
         .enumerate()
         .map(|(i, spot)| spot.thing((shape, if i == at { strange } else { colour })))
         .collect();
-    let asked = word(
-        rng,
-        &[
-            "One thing has another colour than all others. Which colour?",
-            "What is the colour of the one that differs?",
-        ],
-        &[],
-    );
+    let asked = word(rng, ODD, &[]);
     let parts = Parts {
         task: "odd",
         asked,
