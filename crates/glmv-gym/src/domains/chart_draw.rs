@@ -21,7 +21,7 @@ pub(super) struct Chart {
 /// The highest value; a line needs room above for its dot and its number.
 const TOP: i32 = 185;
 /// Zero.
-const BASE: i32 = 800;
+const BASE: i32 = 795;
 
 impl Chart {
     fn highest(&self) -> i32 {
@@ -80,8 +80,8 @@ impl Chart {
         for (i, label) in self.labels.iter().enumerate() {
             let y = match (self.staggered(), i % 2) {
                 (false, _) => 900,
-                (true, 0) => 855,
-                (true, _) => 935,
+                (true, 0) => 866,
+                (true, _) => 942,
             };
             let half = Face::Sans.width(label, self.label_em()) / 2;
             let x = self.middle(i).clamp(half + 5, (995 - half).max(half + 5));
