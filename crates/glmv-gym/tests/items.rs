@@ -234,7 +234,10 @@ fn what_is_out_of_range_is_an_error() {
     assert!(matches!(wrong(1, 0, 27), Error::Side { side: 27, .. }));
     assert!(Domain::find("maths").is_err_and(|e| e.to_string().contains("arithmetic")));
     assert_eq!(Domain::list("all").expect("all"), Domain::ALL);
-    assert_eq!(Domain::list("ocr, gui").expect("names"), [Domain::Ocr, Domain::Gui]);
+    assert_eq!(
+        Domain::list("ocr, gui").expect("names"),
+        [Domain::Ocr, Domain::Gui]
+    );
     assert!(Domain::list("ocr,,gui").is_err());
     assert_eq!(Domain::find("ocr").expect("a domain"), Domain::Ocr);
 }
