@@ -1,10 +1,12 @@
 //! What the user types, as clap sees it, and its meaning as types of the libraries.
 
+mod gym;
 mod plan;
 mod quantize;
 mod reward;
 mod train;
 
+pub use gym::{GymAuditArgs, GymCommand, GymItemArgs, GymMakeArgs, GymShowArgs};
 pub use plan::{CacheDtype, PlanArgs};
 pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
@@ -48,6 +50,9 @@ pub enum Command {
     /// Check data files.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Make practice tasks with known answers, look at them, or audit what was made.
+    #[command(subcommand)]
+    Gym(GymCommand),
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

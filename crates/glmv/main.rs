@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         args::Command::Reward(command) => cmd::reward::run(&command),
         args::Command::Train(command) => cmd::train::run(&command),
         args::Command::Data(command) => cmd::data::run(&command),
+        args::Command::Gym(command) => cmd::gym::run(&command),
     };
     match result {
         Ok(code) => code,

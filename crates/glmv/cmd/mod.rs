@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod data;
 pub mod doctor;
+pub mod gym;
 pub mod inspect;
 pub mod quantize;
 pub mod reward;

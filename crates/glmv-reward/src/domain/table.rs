@@ -87,6 +87,7 @@ pub static DOMAINS: &[Domain] = &[
         &[Identical, Empty, CHOICE, HEDGE_SPANS, Count], &[], PARAMS, Some(prompts::COUNT)),
     row!("vqa", &["general_vqa"], "questions about a picture", BOXED, VQA, &[], PARAMS, Some(prompts::VISUAL)),
     row!("general", &["default"], "what has no domain of its own", BOXED, VQA, &[], PARAMS, Some(prompts::VISUAL)),
+    row!("closed", &[], "a word, a number or a choice from a closed set: no judge is asked", BOXED, VQA, &[], PARAMS, None),
     row!("multi_image", &[], "questions about several pictures", BOXED,
         &[Identical, Empty, Folded, CHOICE, HEDGE, Date, MATH], TOL, PARAMS, Some(prompts::VISUAL)),
     row!("spatial", &["mmsi"], "directions, distances, relations in space", BOXED,

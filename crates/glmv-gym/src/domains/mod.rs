@@ -1,0 +1,17 @@
+//! The domains, one file each: `LEVELS` says what is asked for, `draft` makes it.
+
+pub(crate) mod arithmetic;
+pub(crate) mod chart;
+mod chart_draw;
+pub(crate) mod compare;
+pub(crate) mod counting;
+pub(crate) mod geometry;
+pub(crate) mod grounding;
+pub(crate) mod gui;
+mod gui_draw;
+pub(crate) mod ocr;
+pub(crate) mod spatial;
+mod things;
+pub(crate) mod video;
+pub(crate) mod vqa;
+mod words;

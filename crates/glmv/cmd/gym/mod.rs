@@ -1,0 +1,35 @@
+//! `glmv gym`: data sets, contact sheets and audits of the practice world.
+
+mod audit;
+mod make;
+mod show;
+
+use crate::args::{GymCommand, GymItemArgs};
+use glmv_gym::write::{Layout, Plan};
+use glmv_gym::{Domain, Size, Split};
+use std::process::ExitCode;
+
+/// Runs the subcommand.
+pub fn run(command: &GymCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        GymCommand::Make(args) => make::run(args),
+        GymCommand::Show(args) => show::run(args),
+        GymCommand::Audit(args) => audit::run(args),
+    }
+}
+
+/// What the options say, for `n` items.
+fn plan(args: &GymItemArgs, n: u64, layout: Layout, nothink: f64) -> anyhow::Result<Plan> {
+    let plan = Plan {
+        domains: Domain::list(&args.domain)?,
+        levels: args.level.clone(),
+        split: Split::find(&args.split)?,
+        seed: args.seed,
+        n,
+        size: Size { side: args.side },
+        layout,
+        nothink,
+    };
+    plan.check()?;
+    Ok(plan)
+}
