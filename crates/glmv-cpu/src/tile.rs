@@ -46,6 +46,39 @@ impl Sums<'_> {
         acc
     }
 
+    /// Sums of the outputs from `first` on.
+    #[inline(always)]
+    fn resume<S: Simd, const I: usize, const J: usize>(
+        &self,
+        first: usize,
+    ) -> [[Vector<S, f32>; I]; J] {
+        let lanes = S::lanes32();
+        let mut acc = [[0f32.splat::<S>(); I]; J];
+        if !self.first {
+            for j in 0..J {
+                for i in 0..I {
+                    acc[j][i] = load::<S>(&self.carried[(i * OUTPUTS + first + j) * lanes..]);
+                }
+            }
+        }
+        acc
+    }
+
+    #[inline(always)]
+    fn suspend<S: Simd, const I: usize, const J: usize>(
+        &mut self,
+        first: usize,
+        acc: &[[Vector<S, f32>; I]; J],
+    ) {
+        let lanes = S::lanes32();
+        for j in 0..J {
+            for i in 0..I {
+                let at = (i * OUTPUTS + first + j) * lanes;
+                store(acc[j][i], &mut self.carried[at..]);
+            }
+        }
+    }
+
     #[inline(always)]
     fn end<S: Simd, const I: usize>(self, acc: Acc<S, I>) {
         let lanes = S::lanes32();
@@ -116,30 +149,55 @@ pub(crate) fn few<S: Simd, T: Source>(rows: usize, x: &[f32], w: &[T; OUTPUTS], 
 
 #[inline(always)]
 fn few_of<S: Simd, T: Source, const I: usize>(x: &[f32], w: &[T; OUTPUTS], sums: Sums<'_>) {
+    few_by::<S, T, I, 2>(x, w, sums)
+}
+
+/// `J` rows of weights at a time.
+#[inline(always)]
+fn few_by<S: Simd, T: Source, const I: usize, const J: usize>(
+    x: &[f32],
+    w: &[T; OUTPUTS],
+    mut sums: Sums<'_>,
+) {
     let lanes = S::lanes32();
-    let whole = w[0].whole(UNIT * lanes);
-    let mut acc = sums.begin::<S, I>();
-    let mut x = x.chunks_exact(I * UNIT * lanes);
-    for (at, x) in (0..whole).zip(&mut x) {
-        for j in 0..OUTPUTS {
-            add_unit(&mut acc, j, x, w[j].unit::<S>(at));
+    let mut done = [[0.0; OUTPUTS]; I];
+    for first in (0..sums.outputs).step_by(J) {
+        let mut acc = sums.resume::<S, I, J>(first);
+        let rows = &w[first..first + J];
+        let whole = rows[0].whole(UNIT * lanes);
+        let mut x = x.chunks_exact(I * UNIT * lanes);
+        for (at, x) in (0..whole).zip(&mut x) {
+            for j in 0..J {
+                add_unit(&mut acc[j], x, rows[j].unit::<S>(at));
+            }
+        }
+        if let Some(x) = x.next() {
+            for j in 0..J {
+                add_unit(&mut acc[j], x, rows[j].tail::<S>());
+            }
+        }
+        if sums.last {
+            for j in 0..J {
+                for i in 0..I {
+                    done[i][first + j] = acc[j][i].reduce_add();
+                }
+            }
+        } else {
+            sums.suspend(first, &acc);
         }
     }
-    if let Some(x) = x.next() {
-        for j in 0..OUTPUTS {
-            add_unit(&mut acc, j, x, w[j].tail::<S>());
-        }
+    if sums.last {
+        sums.write(&done);
     }
-    sums.end(acc);
 }
 
 /// Adds one unit of one output to all rows.
 #[inline(always)]
-fn add_unit<S: Simd, const I: usize>(acc: &mut Acc<S, I>, j: usize, x: &[f32], w: Unit<S>) {
+fn add_unit<S: Simd, const I: usize>(acc: &mut [Vector<S, f32>; I], x: &[f32], w: Unit<S>) {
     let lanes = S::lanes32();
     for v in 0..UNIT {
         for i in 0..I {
-            acc[i][j] = load::<S>(&x[(v * I + i) * lanes..]).mul_add(w[v], acc[i][j]);
+            acc[i] = load::<S>(&x[(v * I + i) * lanes..]).mul_add(w[v], acc[i]);
         }
     }
 }
