@@ -15,8 +15,7 @@ pub(crate) trait Panel {
     where
         Self: 'a;
 
-    /// The columns `from` of the rows `first..first + 6`; rows past the end of the matrix repeat
-    /// the last one. A range starts at a multiple of [`CHUNK`].
+    /// The columns `from` of the rows at `places`; a range starts at a multiple of [`CHUNK`].
     fn rows(&mut self, places: [usize; OUTPUTS], from: Range<usize>) -> [Self::Row<'_>; OUTPUTS];
 }
 
@@ -120,7 +119,11 @@ impl WordScales {
 
 /// Code words of the columns `from` of six rows.
 #[inline(always)]
-fn words<'w>(view: &View<'w>, places: [usize; OUTPUTS], from: &Range<usize>) -> [&'w [u32]; OUTPUTS] {
+fn words<'w>(
+    view: &View<'w>,
+    places: [usize; OUTPUTS],
+    from: &Range<usize>,
+) -> [&'w [u32]; OUTPUTS] {
     let (format, per_row) = (view.format(), view.format().code_words(view.cols()));
     let start = from.start / BLOCK * format.block_words();
     let end = from.end.div_ceil(BLOCK) * format.block_words();

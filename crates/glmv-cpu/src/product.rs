@@ -102,6 +102,8 @@ impl<P: Panel> WithSimd for Run<'_, P> {
             0
         };
         let mut carried = vec![0.0; carrying * height * tile_size];
+        // The six rows of a tile lie a sixth of the part apart, so that each of six streams through
+        // memory is as long as can be: the processor fetches ahead in those, not across many rows.
         let stride = outputs.len().div_ceil(OUTPUTS);
         for (pass, groups) in groups.chunks(per_pass).enumerate() {
             for offset in 0..stride {
