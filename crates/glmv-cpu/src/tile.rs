@@ -119,8 +119,10 @@ pub(crate) fn few<S: Simd, T: Source>(rows: usize, x: &[f32], w: &[T; OUTPUTS], 
 #[inline(always)]
 fn few_of<S: Simd, T: Source, const I: usize>(x: &[f32], w: &[T; OUTPUTS], sums: Sums<'_>) {
     let lanes = S::lanes32();
-    let whole = w[0].whole(UNIT * lanes) * UNIT * lanes;
-    let (x, rest) = x.split_at(whole * I);
+    let unit = UNIT * lanes;
+    // Codes are filled up to whole blocks, which short units may not reach.
+    let whole = w[0].whole(unit).min(x.len() / (I * unit));
+    let (x, rest) = x.split_at(whole * I * unit);
     let mut acc = T::add::<S, I>(w, x, sums.begin::<S, I>());
     if !rest.is_empty() {
         for j in 0..OUTPUTS {
