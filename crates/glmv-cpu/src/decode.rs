@@ -1,6 +1,7 @@
 //! Rows of weights as vectors of f32, a unit at a time.
 
-use crate::simd::{MOST_LANES, UNIT, load};
+use crate::simd::{MOST_LANES, OUTPUTS, UNIT, load};
+use crate::tile::Acc;
 use bytemuck::cast_slice;
 use half::f16;
 use macerator::{Scalar, Simd, Vector};
@@ -21,6 +22,40 @@ pub(crate) trait Source: Copy {
 
     /// The rest after the whole units, zeros behind it.
     fn tail<S: Simd>(&self) -> Unit<S>;
+
+    /// Adds the products of `I` packed rows `x` with the whole units of each of the rows.
+    #[inline(always)]
+    fn add<S: Simd, const I: usize>(
+        rows: &[Self; OUTPUTS],
+        x: &[f32],
+        mut acc: Acc<S, I>,
+    ) -> Acc<S, I> {
+        let unit = UNIT * S::lanes32();
+        let whole = rows[0].whole(unit);
+        for (at, x) in (0..whole).zip(x.chunks_exact(I * unit)) {
+            for (row, acc) in rows.iter().zip(&mut acc) {
+                *acc = add_unit(*acc, x, &row.unit::<S>(at));
+            }
+        }
+        acc
+    }
+}
+
+/// Adds one unit of one output to all rows. The sums pass by value: the loop over outputs is too long
+/// to be unrolled, and in it a sum that is borrowed would be stored after each of its additions.
+#[inline(always)]
+pub(crate) fn add_unit<S: Simd, const I: usize>(
+    mut acc: [Vector<S, f32>; I],
+    x: &[f32],
+    w: &Unit<S>,
+) -> [Vector<S, f32>; I] {
+    let lanes = S::lanes32();
+    for v in 0..UNIT {
+        for i in 0..I {
+            acc[i] = load::<S>(&x[(v * I + i) * lanes..]).mul_add(w[v], acc[i]);
+        }
+    }
+    acc
 }
 
 /// f32 as they are.
@@ -50,6 +85,34 @@ impl Source for Floats<'_> {
         let rest = self.0.len() % (UNIT * S::lanes32());
         values[..rest].copy_from_slice(&self.0[self.0.len() - rest..]);
         Floats(&values).unit::<S>(0)
+    }
+
+    /// Vector by vector, so that one of `x` is read once for all outputs: there is nothing to decode.
+    #[inline(always)]
+    fn add<S: Simd, const I: usize>(
+        rows: &[Self; OUTPUTS],
+        x: &[f32],
+        mut acc: Acc<S, I>,
+    ) -> Acc<S, I> {
+        let lanes = S::lanes32();
+        let whole = rows[0].whole(UNIT * lanes) * UNIT * lanes;
+        // Iterators in step need no checks inside the loop; with those, sums leave the registers.
+        let [a, b, c, d, e, f] = rows.map(|row| row.0[..whole].chunks_exact(lanes));
+        let weights = a.zip(b).zip(c).zip(d.zip(e).zip(f));
+        for (x, (((a, b), c), ((d, e), f))) in x.chunks_exact(I * lanes).zip(weights) {
+            let mut vectors = [0f32.splat::<S>(); I];
+            for i in 0..I {
+                vectors[i] = load::<S>(&x[i * lanes..]);
+            }
+            let weights = [a, b, c, d, e, f];
+            for j in 0..OUTPUTS {
+                let weight = load::<S>(weights[j]);
+                for i in 0..I {
+                    acc[j][i] = vectors[i].mul_add(weight, acc[j][i]);
+                }
+            }
+        }
+        acc
     }
 }
 

@@ -2,12 +2,14 @@
 
 use crate::Error;
 use crate::error::{check, same};
-use crate::linear::{SERIAL, whole_product};
+use crate::linear::{SERIAL, TASKS_PER_THREAD};
 use crate::matrix::Matrix;
 use crate::product::{Layout, Part, product};
 use crate::rows::{Order, Rows};
+use crate::simd::OUTPUTS;
 use crate::swiglu::swiglu;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The stacked weights of some experts.
 #[derive(Debug, Clone, Copy)]
@@ -80,75 +82,161 @@ pub fn experts(
     check("ids", routing.ids.len(), &[tokens, routing.top_k])?;
     check("weights", routing.weights.len(), &[tokens, routing.top_k])?;
     let plan = Plan::new(routing, experts.count);
-    let run = |(expert, slots): &(usize, Vec<usize>), product: Product| {
-        let order = Order::of(&experts.gate_up);
-        let rows = Rows::pack(slots.len(), hidden, order, |i| {
-            &x[slots[i] / routing.top_k * hidden..][..hidden]
-        });
-        let mut pre = vec![0.0; slots.len() * 2 * width];
-        product(&rows, &experts.gate_up, *expert, &mut pre);
-        let mut act = vec![0.0; slots.len() * width];
-        let rows = pre.chunks_exact(2 * width.max(1));
-        for (act, pre) in act.chunks_exact_mut(width.max(1)).zip(rows) {
-            let (gate, up) = pre.split_at(width);
-            swiglu(gate, up, act);
-        }
-        let order = Order::of(&experts.down);
-        let rows = Rows::pack(slots.len(), width, order, |i| &act[i * width..][..width]);
-        let mut y = vec![0.0; slots.len() * hidden];
-        product(&rows, &experts.down, *expert, &mut y);
-        y
+    let layer = Layer {
+        x,
+        top_k: routing.top_k,
+        experts,
     };
-    // An expert is a task, unless most threads would have none.
-    let y: Vec<Vec<f32>> = if 2 * plan.used.len() < rayon::current_num_threads() {
-        plan.used
-            .iter()
-            .map(|used| run(used, shared_product))
-            .collect()
-    } else if plan.total * hidden * width < SERIAL {
-        plan.used
-            .iter()
-            .map(|used| run(used, serial_product))
-            .collect()
+    let threads = rayon::current_num_threads();
+    let y: Vec<Vec<f32>> = if plan.total * hidden * width < SERIAL {
+        plan.used.iter().map(|used| layer.whole(used)).collect()
+    } else if plan.used.len() < EVEN * threads {
+        layer.evenly(&plan.used, threads)
     } else {
-        plan.used
-            .par_iter()
-            .map(|used| run(used, serial_product))
-            .collect()
+        plan.used.par_iter().map(|used| layer.whole(used)).collect()
     };
     plan.combine(&y, routing, out);
     Ok(())
 }
 
-/// `[rows, outputs]` of one expert of a stack.
-type Product = fn(&Rows, &Matrix<'_>, usize, &mut [f32]);
+/// Experts per thread from which one of them is a task: fewer may leave threads without work.
+const EVEN: usize = 8;
 
-/// In the thread of the caller.
-fn serial_product(x: &Rows, stack: &Matrix<'_>, expert: usize, out: &mut [f32]) {
-    let outputs = out.len() / x.rows;
-    let part = Part {
-        groups: 0..x.group_count(),
-        outputs: expert * outputs..(expert + 1) * outputs,
-        layout: Layout::Rows {
-            stride: outputs,
-            at: 0,
-        },
-    };
-    product(x, stack, part, out);
+/// An expert, and the slots that go to it.
+type Used = (usize, Vec<usize>);
+
+/// What every used expert needs.
+struct Layer<'a> {
+    x: &'a [f32],
+    top_k: usize,
+    experts: &'a Experts<'a>,
 }
 
-/// With all threads.
-fn shared_product(x: &Rows, stack: &Matrix<'_>, expert: usize, out: &mut [f32]) {
-    let outputs = out.len() / x.rows;
-    match stack.slice(expert * outputs..(expert + 1) * outputs) {
-        Ok(w) => whole_product(x, &w, out),
-        Err(error) => unreachable!("the expert is in the stack: {error}"),
+impl Layer<'_> {
+    /// `[slots, hidden]` of one expert, in the thread of the caller.
+    fn whole(&self, used: &Used) -> Vec<f32> {
+        let [gate_up, down] = [self.experts.gate_up, self.experts.down];
+        let (width, hidden) = (self.experts.width, self.experts.hidden());
+        let pre = part(
+            &self.tokens(used),
+            &gate_up,
+            used.0,
+            2 * width,
+            0..2 * width,
+        );
+        part(
+            &self.activations(&pre, used.1.len()),
+            &down,
+            used.0,
+            hidden,
+            0..hidden,
+        )
     }
+
+    /// `[slots, hidden]` of each expert, every product cut into tasks of the same size.
+    fn evenly(&self, used: &[Used], threads: usize) -> Vec<Vec<f32>> {
+        let ids: Vec<usize> = used.iter().map(|(expert, _)| *expert).collect();
+        let rows: Vec<Rows> = used.iter().map(|used| self.tokens(used)).collect();
+        let pre = cut(
+            &ids,
+            &rows,
+            &self.experts.gate_up,
+            2 * self.experts.width,
+            threads,
+        );
+        let rows: Vec<Rows> = pre
+            .iter()
+            .zip(&rows)
+            .map(|(pre, rows)| self.activations(pre, rows.rows))
+            .collect();
+        cut(
+            &ids,
+            &rows,
+            &self.experts.down,
+            self.experts.hidden(),
+            threads,
+        )
+    }
+
+    /// The tokens of an expert's slots, `[slots, hidden]`.
+    fn tokens(&self, (_, slots): &Used) -> Rows {
+        let hidden = self.experts.hidden();
+        let order = Order::of(&self.experts.gate_up);
+        Rows::pack(slots.len(), hidden, order, |i| {
+            &self.x[slots[i] / self.top_k * hidden..][..hidden]
+        })
+    }
+
+    /// SwiGLU of `pre` `[slots, 2 · width]`.
+    fn activations(&self, pre: &[f32], slots: usize) -> Rows {
+        let width = self.experts.width;
+        let mut act = vec![0.0; pre.len() / 2];
+        let rows = pre.chunks_exact(2 * width.max(1));
+        for (act, pre) in act.chunks_exact_mut(width.max(1)).zip(rows) {
+            let (gate, up) = pre.split_at(width);
+            swiglu(gate, up, act);
+        }
+        let order = Order::of(&self.experts.down);
+        Rows::pack(slots, width, order, |i| &act[i * width..][..width])
+    }
+}
+
+/// `[rows, outputs]` of each expert: the products of all of them cut into tasks alike.
+fn cut(
+    ids: &[usize],
+    x: &[Rows],
+    stack: &Matrix<'_>,
+    outputs: usize,
+    threads: usize,
+) -> Vec<Vec<f32>> {
+    let pieces = (TASKS_PER_THREAD * threads).div_ceil(x.len().max(1));
+    let size = outputs.div_ceil(pieces).next_multiple_of(OUTPUTS);
+    let tasks: Vec<_> = (0..x.len())
+        .flat_map(|at| (0..outputs).step_by(size).map(move |first| (at, first)))
+        .collect();
+    let parts: Vec<Vec<f32>> = tasks
+        .par_iter()
+        .map(|(at, first)| {
+            let range = *first..(first + size).min(outputs);
+            part(&x[*at], stack, ids[*at], outputs, range)
+        })
+        .collect();
+    let mut whole: Vec<Vec<f32>> = x.iter().map(|x| vec![0.0; x.rows * outputs]).collect();
+    for ((at, first), part) in tasks.into_iter().zip(&parts) {
+        let width = size.min(outputs - first);
+        let rows = whole[at].chunks_exact_mut(outputs);
+        for (row, part) in rows.zip(part.chunks_exact(width)) {
+            row[first..][..width].copy_from_slice(part);
+        }
+    }
+    whole
+}
+
+/// Some of the `outputs` of one expert of a stack, `[rows, range]`, in the thread of the caller.
+fn part(
+    x: &Rows,
+    stack: &Matrix<'_>,
+    expert: usize,
+    outputs: usize,
+    range: Range<usize>,
+) -> Vec<f32> {
+    let mut out = vec![0.0; x.rows * range.len()];
+    let first = expert * outputs;
+    let part = Part {
+        groups: 0..x.group_count(),
+        layout: Layout::Rows {
+            stride: range.len(),
+            at: 0,
+        },
+        outputs: first + range.start..first + range.end,
+    };
+    product(x, stack, part, &mut out);
+    out
 }
 
 /// The slots of each expert that has any, experts in ascending order.
 struct Plan {
-    used: Vec<(usize, Vec<usize>)>,
+    used: Vec<Used>,
     /// Place of each slot among all of them, expert by expert; none for another shard's.
     place: Vec<Option<usize>>,
     total: usize,

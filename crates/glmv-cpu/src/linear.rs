@@ -11,7 +11,7 @@ use rayon::prelude::*;
 /// Multiplications below which a second thread costs more than it gives.
 pub(crate) const SERIAL: usize = 1 << 15;
 /// Tasks per thread, so that a thread that comes late leaves its share to the others.
-const TASKS_PER_THREAD: usize = 4;
+pub(crate) const TASKS_PER_THREAD: usize = 4;
 
 /// `out = x · wᵀ + bias`, for any number of rows; no rows or no outputs leave nothing to do.
 ///

@@ -15,20 +15,14 @@ pub(crate) trait Panel {
     where
         Self: 'a;
 
-    /// The columns `from` of the rows `first..first + 6`; rows past the end of the matrix repeat
-    /// the last one. A range starts at a multiple of [`CHUNK`].
-    fn rows(&mut self, first: usize, from: Range<usize>) -> [Self::Row<'_>; OUTPUTS];
+    /// The columns `from` of the rows at `places`; a range starts at a multiple of [`CHUNK`].
+    fn rows(&mut self, places: [usize; OUTPUTS], from: Range<usize>) -> [Self::Row<'_>; OUTPUTS];
 }
 
 /// Elements of `k` that are handled before the next: what is decoded of six rows should stay in the
 /// first cache levels, and the sums be stored seldom. No result depends on it.
 pub(crate) const CHUNK: usize = 4096;
 const _: () = assert!(CHUNK.is_multiple_of(UNIT * MOST_LANES));
-
-/// Row `first + j`, or the last one.
-fn clamped(first: usize, j: usize, rows: usize) -> usize {
-    (first + j).min(rows - 1)
-}
 
 macro_rules! float_panel {
     ($(#[$doc: meta])* $name: ident, $row: ident, $element: ty) => {
@@ -51,11 +45,10 @@ macro_rules! float_panel {
                 Self: 'a;
 
             #[inline(always)]
-            fn rows(&mut self, first: usize, from: Range<usize>) -> [$row<'_>; OUTPUTS] {
-                let count = self.values.len() / self.k;
+            fn rows(&mut self, places: [usize; OUTPUTS], from: Range<usize>) -> [$row<'_>; OUTPUTS] {
                 let mut rows = [$row(&[]); OUTPUTS];
                 for (j, row) in rows.iter_mut().enumerate() {
-                    let values = &self.values[clamped(first, j, count) * self.k..][..self.k];
+                    let values = &self.values[places[j] * self.k..][..self.k];
                     *row = $row(&values[from.clone()]);
                 }
                 rows
@@ -95,12 +88,12 @@ impl Scales {
         }
     }
 
-    fn read(&mut self, view: &View<'_>, first: usize, from: &Range<usize>) {
+    fn read(&mut self, view: &View<'_>, places: [usize; OUTPUTS], from: &Range<usize>) {
         let per_row = view.format().scale_words(view.cols());
         let blocks = from.len().div_ceil(BLOCK);
         self.used = blocks.next_multiple_of(UNIT_BLOCKS);
         for (j, scales) in self.rows.iter_mut().enumerate() {
-            let row = clamped(first, j, view.rows());
+            let row = places[j];
             let words = &view.scales()[row * per_row..][..per_row];
             let halves: &[f16] = cast_slice::<u32, u16>(words).reinterpret_cast();
             let halves = &halves[from.start / BLOCK..][..blocks];
@@ -126,13 +119,17 @@ impl WordScales {
 
 /// Code words of the columns `from` of six rows.
 #[inline(always)]
-fn words<'w>(view: &View<'w>, first: usize, from: &Range<usize>) -> [&'w [u32]; OUTPUTS] {
+fn words<'w>(
+    view: &View<'w>,
+    places: [usize; OUTPUTS],
+    from: &Range<usize>,
+) -> [&'w [u32]; OUTPUTS] {
     let (format, per_row) = (view.format(), view.format().code_words(view.cols()));
     let start = from.start / BLOCK * format.block_words();
     let end = from.end.div_ceil(BLOCK) * format.block_words();
     let mut words: [&[u32]; OUTPUTS] = [&[]; OUTPUTS];
     for (j, words) in words.iter_mut().enumerate() {
-        let row = &view.codes()[clamped(first, j, view.rows()) * per_row..][..per_row];
+        let row = &view.codes()[places[j] * per_row..][..per_row];
         *words = &row[start..end];
     }
     words
@@ -158,9 +155,9 @@ impl Panel for BytePanel<'_> {
         Self: 'a;
 
     #[inline(always)]
-    fn rows(&mut self, first: usize, from: Range<usize>) -> [Bytes<'_>; OUTPUTS] {
-        self.scales.read(&self.view, first, &from);
-        let words = words(&self.view, first, &from);
+    fn rows(&mut self, places: [usize; OUTPUTS], from: Range<usize>) -> [Bytes<'_>; OUTPUTS] {
+        self.scales.read(&self.view, places, &from);
+        let words = words(&self.view, places, &from);
         let mut rows = [Bytes::default(); OUTPUTS];
         for ((row, words), scales) in rows.iter_mut().zip(words).zip(&self.scales.rows) {
             *row = Bytes { words, scales };
@@ -193,10 +190,10 @@ impl Panel for NibblePanel<'_> {
         Self: 'a;
 
     #[inline(always)]
-    fn rows(&mut self, first: usize, from: Range<usize>) -> [Nibbles<'_>; OUTPUTS] {
-        self.scales.read(&self.view, first, &from);
+    fn rows(&mut self, places: [usize; OUTPUTS], from: Range<usize>) -> [Nibbles<'_>; OUTPUTS] {
+        self.scales.read(&self.view, places, &from);
         self.word_scales.read(&self.scales);
-        let words = words(&self.view, first, &from);
+        let words = words(&self.view, places, &from);
         let mut rows = [Nibbles::default(); OUTPUTS];
         for ((row, words), scales) in rows.iter_mut().zip(words).zip(&self.word_scales.0) {
             let scales = scales.as_flattened();

@@ -102,12 +102,17 @@ impl<P: Panel> WithSimd for Run<'_, P> {
             0
         };
         let mut carried = vec![0.0; carrying * height * tile_size];
+        // The six rows of a tile lie a sixth of the part apart, so that each of six streams through
+        // memory is as long as can be: the processor fetches ahead in those, not across many rows.
+        let stride = outputs.len().div_ceil(OUTPUTS);
         for (pass, groups) in groups.chunks(per_pass).enumerate() {
-            for first in outputs.clone().step_by(OUTPUTS) {
+            for offset in 0..stride {
+                let place = |j: usize| (outputs.start + offset + j * stride).min(outputs.end - 1);
+                let places: [usize; OUTPUTS] = std::array::from_fn(place);
                 for start in (0..job.k).step_by(CHUNK) {
                     let end = (start + CHUNK).min(job.k);
                     let padded = (end - start).next_multiple_of(unit);
-                    let source = panel.rows(first, start..end);
+                    let source = panel.rows(places, start..end);
                     if shared > 0 {
                         decode::<S, _>(&source, &mut weights[..padded * OUTPUTS]);
                     }
@@ -121,10 +126,10 @@ impl<P: Panel> WithSimd for Run<'_, P> {
                             last: end == job.k,
                             carried: carried.next().unwrap_or_default(),
                             out: &mut *job.out,
-                            at: origin + row_at * row + (first - outputs.start) * output,
+                            at: origin + row_at * row + offset * output,
                             row,
-                            output,
-                            outputs: OUTPUTS.min(outputs.end - first),
+                            output: output * stride,
+                            outputs: OUTPUTS.min((outputs.len() - offset).div_ceil(stride)),
                         };
                         if shared > 0 {
                             tile::<S>(count, group, &weights[..padded * OUTPUTS], sums);

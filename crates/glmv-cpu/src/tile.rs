@@ -5,11 +5,12 @@
     reason = "plain counted loops are unrolled and keep their sums in registers"
 )]
 
-use crate::decode::{Source, Unit};
+use crate::decode::{Source, add_unit};
 use crate::simd::{OUTPUTS, UNIT, load, store};
 use macerator::{Scalar, Simd, Vector};
 
-type Acc<S, const I: usize> = [[Vector<S, f32>; OUTPUTS]; I];
+/// Sums of each output, by row.
+pub(crate) type Acc<S, const I: usize> = [[Vector<S, f32>; I]; OUTPUTS];
 
 /// Where a tile's sums come from and go to.
 pub(crate) struct Sums<'a> {
@@ -17,7 +18,7 @@ pub(crate) struct Sums<'a> {
     pub first: bool,
     /// This is the last stretch of `k`: sums are finished.
     pub last: bool,
-    /// Sums between two stretches, lane by lane, `[rows][6][lanes]`.
+    /// Sums between two stretches, lane by lane, `[6][rows][lanes]`.
     pub carried: &'a mut [f32],
     /// Finished sums; that of row `i` and output `j` is `at + i * row + j * output`.
     pub out: &'a mut [f32],
@@ -35,11 +36,11 @@ impl Sums<'_> {
     #[inline(always)]
     fn begin<S: Simd, const I: usize>(&self) -> Acc<S, I> {
         let lanes = S::lanes32();
-        let mut acc = [[0f32.splat::<S>(); OUTPUTS]; I];
+        let mut acc = [[0f32.splat::<S>(); I]; OUTPUTS];
         if !self.first {
-            for i in 0..I {
-                for j in 0..OUTPUTS {
-                    acc[i][j] = load::<S>(&self.carried[(i * OUTPUTS + j) * lanes..]);
+            for j in 0..OUTPUTS {
+                for i in 0..I {
+                    acc[j][i] = load::<S>(&self.carried[(j * I + i) * lanes..]);
                 }
             }
         }
@@ -53,16 +54,16 @@ impl Sums<'_> {
             // Every loop over `acc` must stay this simple: it is unrolled, and `acc` lives in
             // registers, only if nothing else happens in it.
             let mut sums = [[0.0; OUTPUTS]; I];
-            for i in 0..I {
-                for j in 0..OUTPUTS {
-                    sums[i][j] = acc[i][j].reduce_add();
+            for j in 0..OUTPUTS {
+                for i in 0..I {
+                    sums[i][j] = acc[j][i].reduce_add();
                 }
             }
             self.write(&sums);
         } else {
-            for i in 0..I {
-                for j in 0..OUTPUTS {
-                    store(acc[i][j], &mut self.carried[(i * OUTPUTS + j) * lanes..]);
+            for j in 0..OUTPUTS {
+                for i in 0..I {
+                    store(acc[j][i], &mut self.carried[(j * I + i) * lanes..]);
                 }
             }
         }
@@ -87,11 +88,12 @@ impl Sums<'_> {
 #[inline(always)]
 pub(crate) fn decode<S: Simd, T: Source>(rows: &[T; OUTPUTS], panel: &mut [f32]) {
     let lanes = S::lanes32();
-    for j in 0..OUTPUTS {
-        let whole = rows[j].whole(UNIT * lanes);
-        for (at, panel) in panel.chunks_exact_mut(UNIT * OUTPUTS * lanes).enumerate() {
-            let unit: Unit<S> = if at < whole {
-                rows[j].unit(at)
+    let whole = rows[0].whole(UNIT * lanes);
+    let units = panel.chunks_exact_mut(UNIT * OUTPUTS * lanes);
+    for (at, panel) in units.enumerate() {
+        for j in 0..OUTPUTS {
+            let unit = if at < whole {
+                rows[j].unit::<S>(at)
             } else {
                 rows[j].tail()
             };
@@ -117,31 +119,17 @@ pub(crate) fn few<S: Simd, T: Source>(rows: usize, x: &[f32], w: &[T; OUTPUTS], 
 #[inline(always)]
 fn few_of<S: Simd, T: Source, const I: usize>(x: &[f32], w: &[T; OUTPUTS], sums: Sums<'_>) {
     let lanes = S::lanes32();
-    let whole = w[0].whole(UNIT * lanes);
-    let mut acc = sums.begin::<S, I>();
-    let mut x = x.chunks_exact(I * UNIT * lanes);
-    for (at, x) in (0..whole).zip(&mut x) {
+    let unit = UNIT * lanes;
+    // Codes are filled up to whole blocks, which short units may not reach.
+    let whole = w[0].whole(unit).min(x.len() / (I * unit));
+    let (x, rest) = x.split_at(whole * I * unit);
+    let mut acc = T::add::<S, I>(w, x, sums.begin::<S, I>());
+    if !rest.is_empty() {
         for j in 0..OUTPUTS {
-            add_unit(&mut acc, j, x, w[j].unit::<S>(at));
-        }
-    }
-    if let Some(x) = x.next() {
-        for j in 0..OUTPUTS {
-            add_unit(&mut acc, j, x, w[j].tail::<S>());
+            acc[j] = add_unit(acc[j], rest, &w[j].tail::<S>());
         }
     }
     sums.end(acc);
-}
-
-/// Adds one unit of one output to all rows.
-#[inline(always)]
-fn add_unit<S: Simd, const I: usize>(acc: &mut Acc<S, I>, j: usize, x: &[f32], w: Unit<S>) {
-    let lanes = S::lanes32();
-    for v in 0..UNIT {
-        for i in 0..I {
-            acc[i][j] = load::<S>(&x[(v * I + i) * lanes..]).mul_add(w[v], acc[i][j]);
-        }
-    }
 }
 
 /// Adds the products of `rows` packed rows with a panel that [`decode`] wrote.
@@ -171,7 +159,7 @@ fn tile_of<S: Simd, const I: usize>(x: &[f32], w: &[f32], sums: Sums<'_>) {
         for j in 0..OUTPUTS {
             let weight = load::<S>(&w[j * lanes..]);
             for i in 0..I {
-                acc[i][j] = rows[i].mul_add(weight, acc[i][j]);
+                acc[j][i] = rows[i].mul_add(weight, acc[j][i]);
             }
         }
     }

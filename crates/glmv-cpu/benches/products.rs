@@ -1,13 +1,15 @@
-//! Speed of the products, in turn with the `gemm` crate and with plain dot products.
-//! `cargo run --release -p glmv-cpu --example product_speed [RUNS]`
+//! Speed of the products, in turn with the `gemm` crate and with a plain read of the same f32 weights.
+//! `cargo bench -p glmv-cpu --bench products [-- RUNS [FILTER]]`, FILTER a part of a line's title.
 //!
-//! Each line gives the median over the runs; in a run every candidate is timed once, so that what
-//! else the machine does meets all of them.
+//! Each line gives the median over the runs; in a run every candidate is timed once, in turn forwards
+//! and backwards, so that what else the machine does, and what the one before leaves in the caches,
+//! meets all of them.
 
 use glmv_cpu::{Error, Experts, Matrix, Routing, experts, input_grad, linear, weight_grad};
 use glmv_quant::{Format, Packed, quantise};
 use half::f16;
 use rayon::prelude::*;
+use std::hint::black_box;
 use std::time::Instant;
 
 fn values(count: usize) -> Vec<f32> {
@@ -52,30 +54,62 @@ impl Stored {
 
 type Task<'a> = (String, f64, Box<dyn FnMut() -> Result<(), Error> + 'a>);
 
-/// Times all tasks in turn and prints milliseconds, GFLOP/s and the GB/s of the weights.
-fn race(title: &str, flops: f64, runs: usize, mut tasks: Vec<Task<'_>>) -> Result<(), Error> {
-    let mut times = vec![Vec::new(); tasks.len()];
-    for run in 0..=runs {
-        for ((_, _, task), times) in tasks.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            task()?;
-            if run > 0 {
-                times.push(start.elapsed().as_secs_f64());
+/// Runs of each race, and what its title must contain.
+struct Settings {
+    runs: usize,
+    filter: String,
+}
+
+impl Settings {
+    /// Times all tasks in turn and prints milliseconds, GFLOP/s and the GB/s of the weights.
+    fn race(&self, title: &str, flops: f64, mut tasks: Vec<Task<'_>>) -> Result<(), Error> {
+        if !title.contains(&self.filter) {
+            return Ok(());
+        }
+        let mut times = vec![Vec::new(); tasks.len()];
+        for run in 0..=self.runs {
+            let mut order: Vec<usize> = (0..tasks.len()).collect();
+            if run % 2 == 1 {
+                order.reverse();
+            }
+            for at in order {
+                let start = Instant::now();
+                tasks[at].2()?;
+                if run > 0 {
+                    times[at].push(start.elapsed().as_secs_f64());
+                }
             }
         }
+        for ((name, bytes, _), times) in tasks.iter().zip(&mut times) {
+            times.sort_by(f64::total_cmp);
+            let (median, best) = (times[times.len() / 2], times[0]);
+            println!(
+                "| {title} | {name} | {:.3} | {:.1} | {:.1} | {:.1} | {:.1} |",
+                median * 1e3,
+                flops / median / 1e9,
+                bytes / median / 1e9,
+                flops / best / 1e9,
+                bytes / best / 1e9,
+            );
+        }
+        Ok(())
     }
-    for ((name, bytes, _), times) in tasks.iter().zip(&mut times) {
-        times.sort_by(f64::total_cmp);
-        let (median, best) = (times[times.len() / 2], times[0]);
-        println!(
-            "| {title} | {name} | {:.3} | {:.1} | {:.1} | {:.1} |",
-            median * 1e3,
-            flops / median / 1e9,
-            bytes / median / 1e9,
-            flops / best / 1e9,
-        );
-    }
-    Ok(())
+}
+
+/// Reads everything once and does next to nothing with it.
+fn plain_read(w: &[f32]) -> f32 {
+    let size = w.len().div_ceil(4 * rayon::current_num_threads()).max(1);
+    w.par_chunks(size)
+        .map(|w| {
+            let mut sums = [0f32; 64];
+            for w in w.chunks_exact(64) {
+                for i in 0..64 {
+                    sums[i] += w[i];
+                }
+            }
+            sums.iter().sum::<f32>()
+        })
+        .sum()
 }
 
 /// `out[m, n] = x · wᵀ` by the `gemm` crate.
@@ -97,36 +131,23 @@ fn by_gemm(x: &[f32], w: &[f32], [m, n, k]: [usize; 3], out: &mut [f32]) {
     }
 }
 
-/// Dot products with sixteen running sums, one task per 64 outputs.
-fn by_dots(x: &[f32], w: &[f32], [m, n, k]: [usize; 3], out: &mut [f32]) {
-    let dot = |a: &[f32], b: &[f32]| {
-        let mut sums = [0f32; 16];
-        for (a, b) in a.chunks_exact(16).zip(b.chunks_exact(16)) {
-            for i in 0..16 {
-                sums[i] += a[i] * b[i];
-            }
-        }
-        sums.iter().sum::<f32>()
+/// A task that reads the weights, f32.
+fn reading(w: &[f32]) -> Task<'_> {
+    let task = move || {
+        black_box(plain_read(black_box(w)));
+        Ok(())
     };
-    let blocks: Vec<Vec<f32>> = w
-        .par_chunks(64 * k)
-        .map(|w| {
-            let rows = w.chunks_exact(k);
-            rows.flat_map(|row| (0..m).map(move |i| dot(&x[i * k..][..k], row)))
-                .collect()
-        })
-        .collect();
-    for (j, y) in blocks.concat().chunks_exact(m).enumerate() {
-        for (i, y) in y.iter().enumerate() {
-            out[i * n + j] = *y;
-        }
-    }
+    (
+        "plain read, f32".into(),
+        4.0 * w.len() as f64,
+        Box::new(task),
+    )
 }
 
-fn linears(runs: usize) -> Result<(), Error> {
+fn linears(settings: &Settings) -> Result<(), Error> {
     for [n, k] in [[512, 512], [2048, 512], [2048, 2048], [8192, 2048]] {
         let stored = Stored::new([n, k]);
-        for m in [1, 4, 16, 64, 512] {
+        for m in [1, 2, 4, 8, 16, 64, 512] {
             let x = values(m * k);
             let elements = (n * k) as f64;
             let mut tasks: Vec<Task<'_>> = Vec::new();
@@ -143,20 +164,16 @@ fn linears(runs: usize) -> Result<(), Error> {
                 };
                 tasks.push(("gemm crate, f32".into(), elements * 4.0, Box::new(task)));
             } else {
-                let task = move || {
-                    by_dots(x, w, [m, n, k], &mut out);
-                    Ok(())
-                };
-                tasks.push(("plain dots, f32".into(), elements * 4.0, Box::new(task)));
+                tasks.push(reading(w));
             }
             let title = format!("linear [{m}, {k}] · [{n}, {k}]ᵀ");
-            race(&title, 2.0 * m as f64 * elements, runs, tasks)?;
+            settings.race(&title, 2.0 * m as f64 * elements, tasks)?;
         }
     }
     Ok(())
 }
 
-fn gradients(runs: usize) -> Result<(), Error> {
+fn gradients(settings: &Settings) -> Result<(), Error> {
     let (m, n, k) = (512, 2048, 512);
     let (dy, x, w) = (values(m * n), values(m * k), values(n * k));
     let (mut dx, mut dw) = (vec![0.0; m * k], vec![0.0; n * k]);
@@ -175,19 +192,14 @@ fn gradients(runs: usize) -> Result<(), Error> {
             Box::new(|| weight_grad(&dy, &x, [m, n, k], &mut dw)),
         ),
     ];
-    race(
-        &format!("gradients, {m} rows, [{n}, {k}]"),
-        flops,
-        runs,
-        tasks,
-    )
+    settings.race(&format!("gradients, {m} rows, [{n}, {k}]"), flops, tasks)
 }
 
-fn mixtures(runs: usize) -> Result<(), Error> {
+fn mixtures(settings: &Settings) -> Result<(), Error> {
     let (count, hidden, width, top_k) = (128, 512, 256, 8);
-    let gate_up = Stored::new([count * 2 * width, hidden]);
-    let down = Stored::new([count * hidden, width]);
-    for tokens in [1, 8, 64, 512] {
+    let stored_gate_up = Stored::new([count * 2 * width, hidden]);
+    let stored_down = Stored::new([count * hidden, width]);
+    for tokens in [1, 2, 4, 8, 16, 64, 512] {
         let x = values(tokens * hidden);
         let slots = tokens * top_k;
         let ids: Vec<i64> = (0..slots)
@@ -199,7 +211,9 @@ fn mixtures(runs: usize) -> Result<(), Error> {
         used.dedup();
         let elements = (used.len() * 3 * width * hidden) as f64;
         let mut tasks: Vec<Task<'_>> = Vec::new();
-        for ((name, gate_up, bits), (_, down, _)) in gate_up.all()?.into_iter().zip(down.all()?) {
+        for ((name, gate_up, bits), (_, down, _)) in
+            stored_gate_up.all()?.into_iter().zip(stored_down.all()?)
+        {
             let stack = Experts::new(count, gate_up, down)?;
             let (x, ids, weights, mut out) = (&x, &ids, &weights, vec![0.0; tokens * hidden]);
             let task = move || {
@@ -213,26 +227,33 @@ fn mixtures(runs: usize) -> Result<(), Error> {
             };
             tasks.push((name.into(), elements * bits / 8.0, Box::new(task)));
         }
+        // Of the larger stack, the weights of as many experts as are in use.
+        tasks.push(reading(
+            &stored_gate_up.f32[..used.len() * 2 * width * hidden],
+        ));
         let flops = 2.0 * (slots * 3 * width * hidden) as f64;
         let title = format!("experts 8 of 128, 512 · 256, {tokens} tokens");
-        race(&title, flops, runs, tasks)?;
+        settings.race(&title, flops, tasks)?;
     }
     Ok(())
 }
 
 fn main() -> Result<(), Error> {
-    let runs = std::env::args()
-        .nth(1)
-        .and_then(|runs| runs.parse().ok())
-        .unwrap_or(15);
-    let threads = rayon::current_num_threads();
+    // Cargo passes `--bench`.
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    let settings = Settings {
+        runs: args.next().and_then(|runs| runs.parse().ok()).unwrap_or(15),
+        filter: args.next().unwrap_or_default(),
+    };
     println!(
-        "{}-bit vectors, {threads} threads, median of {runs}\n",
-        glmv_cpu::level()
+        "{}-bit vectors, {} threads, median of {}\n",
+        glmv_cpu::level(),
+        rayon::current_num_threads(),
+        settings.runs
     );
-    println!("| product | weights | ms | GFLOP/s | GB/s of weights | best GFLOP/s |");
-    println!("|---|---|---|---|---|---|");
-    linears(runs)?;
-    gradients(runs)?;
-    mixtures(runs)
+    println!("| product | weights | ms | GFLOP/s | GB/s of weights | best GFLOP/s | best GB/s |");
+    println!("|---|---|---|---|---|---|---|");
+    linears(&settings)?;
+    gradients(&settings)?;
+    mixtures(&settings)
 }
