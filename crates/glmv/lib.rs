@@ -12,11 +12,11 @@
 pub mod judge;
 
 pub use glmv_engine as engine;
+pub use glmv_gym as gym;
 pub use glmv_kernels as kernels;
 pub use glmv_model as model;
 pub use glmv_processor as processor;
 pub use glmv_quant as quant;
-pub use glmv_gym as gym;
 pub use glmv_reward as reward;
 pub use glmv_sampling as sampling;
 pub use glmv_shaders as shaders;

@@ -107,7 +107,7 @@ fn training_off_by_one_percent_is_seen() {
     };
     for (id, key, named) in [
         (GRADS, "global_grad_norm", "global_grad_norm: "),
-        (GRPO, "eps_high", "grad.std.token.keep: "),
+        (GRPO, "eps_high", "std.token.keep.loss: "),
     ] {
         let folder = Folder::with(&[id, SIZES]);
         folder.edit_cases(|cases| {

@@ -65,9 +65,13 @@ pub(crate) fn softmax_load(layers: &[LayerRouting], top_k: usize) -> Option<Soft
 /// How often each of `experts` occurs.
 fn histogram(ids: Tensor<2, Int>, experts: usize) -> Tensor<1> {
     let [rows, k] = ids.dims();
-    let all = Tensor::<1, Int>::arange(0..experts as i64, &ids.device());
+    // As floats, which hold them exactly: the width of ids differs between devices and kernels.
+    let all = Tensor::<1, Int>::arange(0..experts as i64, &ids.device()).float();
     let all = all.reshape([1, experts]).expand([rows * k, experts]);
-    let ids = ids.reshape([rows * k, 1]).expand([rows * k, experts]);
+    let ids = ids
+        .float()
+        .reshape([rows * k, 1])
+        .expand([rows * k, experts]);
     let hits: Tensor<2> = ids.equal(all).float();
     hits.sum_dim(0).reshape([experts])
 }
