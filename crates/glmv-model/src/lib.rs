@@ -8,6 +8,7 @@ mod checkpoint;
 mod codes;
 pub mod config;
 mod decoder;
+mod encode;
 mod error;
 mod export;
 mod inputs;

@@ -31,4 +31,4 @@ pub use recipe::{DataConfig, EvalConfig, Recipe};
 pub use run::{Ended, Rhythm, Run, RunState, SupervisedStep, Supply, Watch, mean_loss, resume};
 pub use schedule::{Decay, Schedule};
 pub use supply::{PackedSupply, sample_of};
-pub use trainer::{StepReport, Trainer, TrainerConfig};
+pub use trainer::{Coefficients, StepReport, Trainer, TrainerConfig};

@@ -52,6 +52,10 @@ pub struct StepReport {
     pub expert_load: f64,
 }
 
+/// Tells how much each score of a micro-step matters: its number and its scores in, one number per
+/// counted token out.
+pub type Coefficients<'a> = dyn FnMut(usize, &Scores) -> Result<Vec<f32>, Error> + 'a;
+
 /// A model that learns.
 #[derive(Debug)]
 pub struct Trainer {
@@ -152,7 +156,7 @@ impl Trainer {
     pub fn step(
         &mut self,
         micros: &[Micro],
-        coefficients: &mut dyn FnMut(usize, &Scores) -> Result<Vec<f32>, Error>,
+        coefficients: &mut Coefficients<'_>,
     ) -> Result<StepReport, Error> {
         let tokens: usize = micros.iter().map(Micro::tokens).sum();
         let counted: usize = micros.iter().map(Micro::counted).sum();

@@ -113,7 +113,7 @@ pub fn distance(model: &Glm4v, a: &Grads, b: &Grads) -> (f32, String) {
             }
             _ => f32::INFINITY,
         };
-        if !(found <= worst.0) {
+        if found > worst.0 || found.is_nan() {
             worst = (found, parameter.path.clone());
         }
     }
