@@ -27,6 +27,8 @@ pub fn run(root: &Path) -> Result<()> {
         "-p",
         "glmv-cpu",
         "-p",
+        "glmv-sampling",
+        "-p",
         "glmv-kernels",
     ];
     shell::run(shell::cargo(root).args(args))?;
