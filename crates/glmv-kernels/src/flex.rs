@@ -48,7 +48,8 @@ pub(crate) fn new_f32(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// Elements of an integer tensor of any width.
+/// Elements of an integer tensor of any width. The tensor is host memory, so nothing is read back and
+/// nothing can fail: this is the backend's own `into_data`, not a device's.
 pub(crate) fn ints(t: &FlexTensor) -> Vec<i64> {
     t.clone().into_data().iter::<i64>().collect()
 }
