@@ -11,7 +11,10 @@ pub use plan::{CacheDtype, PlanArgs};
 pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
 
-pub use train::{DataCheckArgs, DataCommand, SupervisedArgs, TrainCommand};
+pub use train::{
+    DataCheckArgs, DataCommand, RlCommand, RlGradeArgs, RlHarvestArgs, RlReplayArgs, RlTrainArgs,
+    SupervisedArgs, TrainCommand,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glmv_engine::{Precision, SamplingOverrides};
@@ -44,9 +47,12 @@ pub enum Command {
     /// Score answers, check the rules of the reward, or attack them.
     #[command(subcommand)]
     Reward(RewardCommand),
-    /// Learn from images and text, or from examples.
+    /// Learn from images and text, from examples, or from reward.
     #[command(subcommand)]
     Train(TrainCommand),
+    /// Grade tasks for a rewarded run; use, repeat and report what one has made.
+    #[command(subcommand)]
+    Rl(RlCommand),
     /// Check data files.
     #[command(subcommand)]
     Data(DataCommand),

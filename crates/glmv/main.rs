@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         args::Command::Quantize(args) => cmd::quantize::run(&args),
         args::Command::Reward(command) => cmd::reward::run(&command),
         args::Command::Train(command) => cmd::train::run(&command),
+        args::Command::Rl(command) => cmd::rl::run(&command),
         args::Command::Data(command) => cmd::data::run(&command),
         args::Command::Gym(command) => cmd::gym::run(&command),
     };

@@ -200,6 +200,16 @@ pub fn with_bar<T>(
     loaded
 }
 
+/// A bar on stderr over `total` of something, if that is a terminal.
+pub fn count_bar(total: u64, what: &'static str) -> anyhow::Result<ProgressBar> {
+    let bar = ProgressBar::with_draw_target(Some(total), target(false));
+    bar.set_style(ProgressStyle::with_template(
+        "{msg} {bar:32} {pos}/{len} {eta}",
+    )?);
+    bar.set_message(what);
+    Ok(bar)
+}
+
 fn note_skipped(skipped: &[String]) {
     if let Some(first) = skipped.first() {
         let count = skipped.len();

@@ -23,6 +23,7 @@ mod scheduler;
 mod sequence;
 mod stats;
 mod step;
+mod trace;
 
 pub use batch::{left_pad, sequences_of};
 pub use completion::{Completion, Event, FinishReason, Step, Timings, Token, Usage};

@@ -72,15 +72,20 @@ impl Engine {
         Ok(id)
     }
 
-    fn budget(&self, prompt: &Prompt, params: &SamplingParams) -> Result<ThinkBudget, Error> {
+    /// Ids of the tags around reasoning, and of what is forced behind it.
+    pub fn think_ids(&self) -> ThinkIds {
         let id = |token: &str| self.processor.tokenizer.id(token);
-        let ids = ThinkIds {
+        ThinkIds {
             open: id("<think>"),
             close: id("</think>"),
             // GLM-4.1V answers inside <answer> tags, which follow the thought.
             after_close: id("<answer>").into_iter().collect(),
-        };
+        }
+    }
+
+    fn budget(&self, prompt: &Prompt, params: &SamplingParams) -> Result<ThinkBudget, Error> {
         let think = PromptThink::of_prompt(&prompt.inputs.prompt);
+        let ids = self.think_ids();
         Ok(ThinkBudget::new(ids, think, params.think_budget)?)
     }
 

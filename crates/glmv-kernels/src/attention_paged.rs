@@ -3,7 +3,7 @@
 use crate::attention::{MAX_HEAD_DIM, attention_reference};
 use crate::backend_kv::KvOps;
 use crate::kv::{KvStore, decode};
-use crate::route::{Op, Route, route};
+use crate::route::{Op, Route, perhaps_broken, route};
 use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor, s};
 
@@ -56,7 +56,7 @@ pub fn attention_paged(
         table.into_dispatch(),
         range.into_dispatch(),
     );
-    Tensor::from_dispatch(match store.clone() {
+    let out = Tensor::from_dispatch(match store.clone() {
         KvStore::Float { keys, values } => {
             let (keys, values) = (keys.into_dispatch(), values.into_dispatch());
             Dispatch::attention_paged(q, keys, values, table, range, scale, block)
@@ -70,7 +70,8 @@ pub fn attention_paged(
             let scales = scales.into_dispatch();
             Dispatch::attention_paged_q8(q, keys, values, scales, table, range, scale, block)
         }
-    })
+    });
+    perhaps_broken(Op::Attention, out)
 }
 
 /// Definition of [`attention_paged`] in tensor operations: gathers the rows of all tables.

@@ -100,6 +100,8 @@ pub use norm::{
 };
 pub use queue_log::{QueueCounts, QueueLog};
 pub use rope::{Pairing, RopeTable, rope, rope_reference};
-pub use route::{Op, Route, route, route_with_reason};
+#[doc(hidden)]
+pub use route::with_broken;
+pub use route::{Op, Route, route, route_with_reason, with_twins};
 pub use sample::{SampleError, sample, sample_reference, warm_sample};
 pub use weight::{Quantised, Weight};

@@ -40,6 +40,14 @@ impl Probe {
         }
     }
 
+    /// A probe that keeps every named result and what the routers said.
+    pub fn of_everything() -> Self {
+        Probe {
+            taps: Some(Vec::new()),
+            routing: Some(Vec::new()),
+        }
+    }
+
     /// Routing of the mixture-of-experts layers since the last call, in their order.
     pub fn take_routing(&mut self) -> Vec<LayerRouting> {
         self.routing

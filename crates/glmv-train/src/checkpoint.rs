@@ -78,7 +78,12 @@ impl Checkpoints {
 
     /// The folder of a step.
     pub fn dir(&self, step: u64) -> PathBuf {
-        self.root.join(format!("step-{step:08}"))
+        Checkpoints::dir_in(&self.root, step)
+    }
+
+    /// The folder of a step in the folder of checkpoints `root`, which is not touched.
+    pub fn dir_in(root: &Path, step: u64) -> PathBuf {
+        root.join(format!("step-{step:08}"))
     }
 
     /// Writes the checkpoint of `step` and deletes old ones, never `best` and never this one.

@@ -29,6 +29,18 @@ pub enum Error {
     /// Data that cannot be used.
     #[error(transparent)]
     Data(#[from] glmv_data::Error),
+    /// The engine that rolls out failed.
+    #[error(transparent)]
+    Engine(#[from] glmv_engine::Error),
+    /// Settings, curricula, rewards and lengths that do not go together.
+    #[error(transparent)]
+    Rl(#[from] glmv_rl::Error),
+    /// A task that cannot be used.
+    #[error("{place}: {reason}")]
+    Task { place: String, reason: String },
+    /// Rollout and trainer do not agree on the same weights.
+    #[error("rollout and trainer do not agree: {0}")]
+    Disagreement(Box<crate::rl::Mismatch>),
     /// What happens outside of training: a report that cannot be written, an answer that fails.
     #[error("{0}")]
     Other(String),

@@ -1,13 +1,13 @@
 //! Forward and backward over one micro-step.
 //!
 //! [`gradients`] scores every counted token, asks the caller how much each score matters, and adds
-//! the gradients of `Σ coefficient · log p` to the sums. With [`Recompute::Layer`] only the inputs
+//! the gradients of `Σ factor · score` to the sums. With [`Recompute::Layer`] only the inputs
 //! of the layers are kept, and each layer runs again on the way back; the numbers are the same.
 
 use crate::balance::{SoftmaxLoad, loads, sequence_loss, softmax_load, softmax_loss};
 use crate::{Balance, Error, Grads, Micro};
 use burn::module::Module;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use glmv_kernels::device::read;
 use glmv_kernels::token_logprobs;
 use glmv_model::{Glm4v, LayerRouting, PackedPass, Probe};
@@ -24,6 +24,37 @@ pub enum Recompute {
     Layer,
 }
 
+/// Which distribution tokens are scored under: `softmax(logits / temperature)` over the ids that are
+/// not forbidden. Supervised learning has temperature 1 and forbids nothing; rewarded learning takes
+/// what the completions were sampled from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distribution {
+    /// Above 0.
+    pub temperature: f32,
+    /// Ids that are never chosen; ids beyond the vocabulary are ignored.
+    pub forbidden: Vec<u32>,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Distribution {
+            temperature: 1.0,
+            forbidden: Vec::new(),
+        }
+    }
+}
+
+impl Distribution {
+    /// `[vocabulary]`, 1 where an id is forbidden; `None` where none is.
+    fn mask(&self, vocabulary: usize, device: &Device) -> Option<Tensor<1>> {
+        let mut mask = vec![0.0f32; vocabulary];
+        let known = self.forbidden.iter().map(|id| *id as usize);
+        let known: Vec<usize> = known.filter(|id| *id < vocabulary).collect();
+        known.iter().for_each(|id| mask[*id] = 1.0);
+        (!known.is_empty()).then(|| Tensor::from_data(mask.as_slice(), device))
+    }
+}
+
 /// How a pass runs.
 #[derive(Clone, Debug, Default)]
 pub struct PassOptions {
@@ -31,6 +62,25 @@ pub struct PassOptions {
     pub balance: Balance,
     /// This pass's share of the step, by which the balance losses are weighted; 1 for a step of one.
     pub share: f64,
+    pub distribution: Distribution,
+}
+
+/// How much the scores of a pass matter: the derivative of the loss by each of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Factors {
+    /// By the log-probabilities, `[counted]`.
+    pub logprobs: Vec<f32>,
+    /// By the entropies, `[counted]`; empty where they do not matter.
+    pub entropies: Vec<f32>,
+}
+
+impl From<Vec<f32>> for Factors {
+    fn from(logprobs: Vec<f32>) -> Self {
+        Factors {
+            logprobs,
+            entropies: Vec::new(),
+        }
+    }
 }
 
 /// What the model says of the counted tokens, in their order.
@@ -68,30 +118,30 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`Error::Model`] if the model refuses the micro-step, [`Error::Device`] if the device fails.
-pub fn scores(model: &Glm4v, micro: &Micro) -> Result<Scores, Error> {
+pub fn scores(model: &Glm4v, micro: &Micro, distribution: &Distribution) -> Result<Scores, Error> {
     let model = model.valid();
     let pass = model.packed_pass(&micro.packed)?;
     let mut x = embed(&model, micro)?;
     for index in 0..model.language_model.layers.len() {
         x = model.packed_layer(index, x, &pass, &mut Probe::off())?;
     }
-    Scores::read(logprobs(&model, x, micro))
+    Scores::read(logprobs(&model, x, micro, distribution))
 }
 
-/// Adds to `grads` the gradients of `Σ coefficients · log p` of the counted tokens plus the balance
+/// Adds to `grads` the gradients of `Σ factor · score` over the counted tokens plus the balance
 /// losses, with respect to every parameter of `model` that requires them.
 ///
-/// `coefficients` is called once, with the scores, and returns one number per counted token: for the
-/// mean cross-entropy of a step `-1 / tokens counted in the step`.
+/// `factors` is called once, with the scores, and returns the derivative of the loss by each: for the
+/// mean cross-entropy of a step `-1 / tokens counted in the step` by every log-probability.
 ///
 /// # Errors
-/// As [`scores`], and what `coefficients` returns; [`Error::Sample`] if it returns another number of
+/// As [`scores`], and what `factors` returns; [`Error::Sample`] if it returns another number of
 /// them, or one that is not finite.
 pub fn gradients(
     model: &Glm4v,
     micro: &Micro,
     options: &PassOptions,
-    coefficients: &mut dyn FnMut(&Scores) -> Result<Vec<f32>, Error>,
+    factors: &mut dyn FnMut(&Scores) -> Result<Factors, Error>,
     grads: &mut Grads,
 ) -> Result<Outcome, Error> {
     let step = Step {
@@ -100,12 +150,12 @@ pub fn gradients(
         options,
     };
     match options.recompute {
-        Recompute::None => step.kept(coefficients, grads),
-        Recompute::Layer => step.recomputed(coefficients, grads),
+        Recompute::None => step.kept(factors, grads),
+        Recompute::Layer => step.recomputed(factors, grads),
     }
 }
 
-type Coefficients<'a> = &'a mut dyn FnMut(&Scores) -> Result<Vec<f32>, Error>;
+type FactorsOf<'a> = &'a mut dyn FnMut(&Scores) -> Result<Factors, Error>;
 
 struct Step<'a> {
     model: &'a Glm4v,
@@ -114,7 +164,7 @@ struct Step<'a> {
 }
 
 /// Embedded tokens with features in place.
-fn embed(model: &Glm4v, micro: &Micro) -> Result<Tensor<2>, Error> {
+pub(crate) fn embed(model: &Glm4v, micro: &Micro) -> Result<Tensor<2>, Error> {
     let (images, videos) = (micro.image_pixels(), micro.video_pixels());
     let features = model.encode_all(images, videos, &mut Probe::off())?;
     Ok(model.packed_embed(&micro.packed, features)?)
@@ -122,12 +172,24 @@ fn embed(model: &Glm4v, micro: &Micro) -> Result<Tensor<2>, Error> {
 
 /// Log-probabilities of the counted tokens from the last layer's output, and the entropies of the
 /// distributions they are of, `[counted]` each.
-fn logprobs(model: &Glm4v, x: Tensor<2>, micro: &Micro) -> (Tensor<1>, Tensor<1>) {
+fn logprobs(
+    model: &Glm4v,
+    x: Tensor<2>,
+    micro: &Micro,
+    distribution: &Distribution,
+) -> (Tensor<1>, Tensor<1>) {
     let device = x.device();
+    let forbidden = distribution.mask(model.config().text.vocab_size, &device);
     let x = model.final_norm(model.select_rows(x, &micro.rows));
     let targets: Vec<i64> = micro.targets.iter().map(|id| i64::from(*id)).collect();
     let targets = Tensor::<1, Int>::from_data(targets.as_slice(), &device);
-    token_logprobs(x, model.head(), targets, 1.0, None)
+    token_logprobs(
+        x,
+        model.head(),
+        targets,
+        distribution.temperature,
+        forbidden,
+    )
 }
 
 impl Step<'_> {
@@ -138,24 +200,20 @@ impl Step<'_> {
         }
     }
 
-    /// `Σ coefficients · log p`, tracked.
+    /// `Σ factor · score`, tracked.
     fn objective(
         &self,
-        (logprobs, entropies): (Tensor<1>, Tensor<1>),
-        coefficients: Coefficients<'_>,
+        x: Tensor<2>,
+        factors: FactorsOf<'_>,
     ) -> Result<(Tensor<1>, Scores), Error> {
-        let scores = Scores::read((logprobs.clone(), entropies))?;
-        let factors = coefficients(&scores)?;
-        let n = scores.logprobs.len();
-        if factors.len() != n || factors.iter().any(|f| !f.is_finite()) {
-            let reason = format!(
-                "{} coefficients for {n} scores, or one is NaN",
-                factors.len()
-            );
-            return Err(Error::Sample { reason });
+        let (logprobs, entropies) = logprobs(self.model, x, self.micro, &self.options.distribution);
+        let scores = Scores::read((logprobs.clone(), entropies.clone()))?;
+        let factors = factors(&scores)?;
+        let mut sum = weighted_sum(logprobs, factors.logprobs)?;
+        if !factors.entropies.is_empty() {
+            sum = sum + weighted_sum(entropies, factors.entropies)?;
         }
-        let factors = Tensor::<1>::from_data(TensorData::new(factors, [n]), &logprobs.device());
-        Ok(((logprobs * factors).sum(), scores))
+        Ok((sum, scores))
     }
 
     /// The balance losses of some layers, weighted; `None` if there are none.
@@ -212,7 +270,7 @@ impl Step<'_> {
         })
     }
 
-    fn kept(&self, coefficients: Coefficients<'_>, grads: &mut Grads) -> Result<Outcome, Error> {
+    fn kept(&self, factors: FactorsOf<'_>, grads: &mut Grads) -> Result<Outcome, Error> {
         let (model, mut probe) = (self.model, self.probe());
         let pass = model.packed_pass(&self.micro.packed)?;
         let mut x = embed(model, self.micro)?;
@@ -221,8 +279,7 @@ impl Step<'_> {
         }
         let layers = probe.take_routing();
         let load = self.load(&layers);
-        let (mut objective, scores) =
-            self.objective(logprobs(model, x, self.micro), coefficients)?;
+        let (mut objective, scores) = self.objective(x, factors)?;
         if let Some(balance) = self.balance(&layers, load.as_ref()) {
             objective = objective + balance;
         }
@@ -230,11 +287,7 @@ impl Step<'_> {
         self.outcome(scores, &layers, load.as_ref())
     }
 
-    fn recomputed(
-        &self,
-        coefficients: Coefficients<'_>,
-        grads: &mut Grads,
-    ) -> Result<Outcome, Error> {
+    fn recomputed(&self, factors: FactorsOf<'_>, grads: &mut Grads) -> Result<Outcome, Error> {
         let (model, mut probe) = (self.model, self.probe());
         let plain = model.valid();
         let pass = plain.packed_pass(&self.micro.packed)?;
@@ -247,8 +300,7 @@ impl Step<'_> {
         let load = self.load(&layers);
 
         let last = leaf(inputs.pop());
-        let (objective, scores) =
-            self.objective(logprobs(model, last.clone(), self.micro), coefficients)?;
+        let (objective, scores) = self.objective(last.clone(), factors)?;
         let mut found = objective.backward();
         let mut up = last.grad_remove(&mut found);
         grads.collect(model, &mut found);
@@ -308,6 +360,17 @@ fn leaf(x: Option<Tensor<2>>) -> Tensor<2> {
         Some(x) => Tensor::from_inner(x).require_grad(),
         None => unreachable!("one input is kept per layer and one for the head"),
     }
+}
+
+/// `Σ factors · scores`.
+fn weighted_sum(scores: Tensor<1>, factors: Vec<f32>) -> Result<Tensor<1>, Error> {
+    let n = scores.dims()[0];
+    if factors.len() != n || factors.iter().any(|f| !f.is_finite()) {
+        let reason = format!("{} factors for {n} scores, or one is NaN", factors.len());
+        return Err(Error::Sample { reason });
+    }
+    let factors = Tensor::<1>::from_data(TensorData::new(factors, [n]), &scores.device());
+    Ok((scores * factors).sum())
 }
 
 /// `Σ x · above`, whose gradient with respect to x is `above`.

@@ -112,13 +112,7 @@ impl Recipe {
             path: path.to_path_buf(),
             reason,
         };
-        let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-        let mut table: Table = text
-            .parse()
-            .map_err(|e: toml::de::Error| fail(e.to_string()))?;
-        for text in overrides {
-            set(&mut table, text).map_err(&fail)?;
-        }
+        let table = read_table(path, overrides)?;
         let recipe: Recipe = table.try_into().map_err(|e| fail(e.to_string()))?;
         let recipe = recipe.beside(path.parent().unwrap_or(Path::new("")));
         recipe.check().map_err(fail)?;
@@ -152,10 +146,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Setting`] for what TOML cannot hold.
     pub fn to_toml(&self) -> Result<String, Error> {
-        toml::to_string_pretty(self).map_err(|e| Error::Setting {
-            key: "recipe".into(),
-            reason: e.to_string(),
-        })
+        text_of(self)
     }
 
     /// Digest of everything that decides the numbers of a step; what may change when a run goes on
@@ -172,6 +163,36 @@ impl Recipe {
         let digest = Sha256::digest(fixed.to_toml()?);
         Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
+}
+
+/// A recipe's table with the overrides in place.
+///
+/// # Errors
+/// [`Error::Recipe`] for a file that cannot be read or is no TOML, and for an override that is none.
+pub(crate) fn read_table(path: &Path, overrides: &[String]) -> Result<Table, Error> {
+    let fail = |reason: String| Error::Recipe {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    let mut table: Table = text
+        .parse()
+        .map_err(|e: toml::de::Error| fail(e.to_string()))?;
+    for text in overrides {
+        set(&mut table, text).map_err(fail)?;
+    }
+    Ok(table)
+}
+
+/// A value as TOML.
+///
+/// # Errors
+/// [`Error::Setting`] for what TOML cannot hold.
+pub(crate) fn text_of(value: &impl Serialize) -> Result<String, Error> {
+    toml::to_string_pretty(value).map_err(|e| Error::Setting {
+        key: "recipe".into(),
+        reason: e.to_string(),
+    })
 }
 
 /// Puts `a.b=value` into a table; the value is TOML, or a string if it is none.

@@ -4,7 +4,9 @@
 //! [`Supply`] and [`Watch`].
 
 use crate::checkpoint::Resumed;
-use crate::{AdamW, Checkpoints, Error, Micro, Sample, Scores, StepReport, Trainer, scores};
+use crate::{
+    AdamW, Checkpoints, Distribution, Error, Micro, Sample, Scores, StepReport, Trainer, scores,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use glmv_model::Glm4v;
@@ -169,7 +171,7 @@ impl Run<'_> {
             let weights = micros[index].weights();
             sum -= total(scores, weights);
             let shares = weights.iter().map(|w| (-f64::from(*w) / weight) as f32);
-            Ok(shares.collect())
+            Ok(shares.collect::<Vec<_>>().into())
         })?;
         Ok(SupervisedStep {
             report,
@@ -212,7 +214,10 @@ impl Run<'_> {
 pub fn mean_loss(model: &Glm4v, micros: &[Micro]) -> Result<f64, Error> {
     let (mut sum, mut weight) = (0.0, 0.0);
     for micro in micros.iter().filter(|m| m.counted() > 0) {
-        sum -= total(&scores(model, micro)?, micro.weights());
+        sum -= total(
+            &scores(model, micro, &Distribution::default())?,
+            micro.weights(),
+        );
         weight += micro.weights().iter().map(|w| f64::from(*w)).sum::<f64>();
     }
     match weight > 0.0 {

@@ -2,8 +2,8 @@
 
 use crate::grads::Grads;
 use crate::{
-    AdamW, AdamWConfig, Balance, Error, Groups, Micro, Parameter, PassOptions, Recompute, Schedule,
-    Scores, balance_router, freeze, gradients, parameters,
+    AdamW, AdamWConfig, Balance, Distribution, Error, Factors, Groups, Micro, Parameter,
+    PassOptions, Recompute, Schedule, Scores, balance_router, freeze, gradients, parameters,
 };
 use burn::module::Module;
 use glmv_model::Glm4v;
@@ -52,9 +52,9 @@ pub struct StepReport {
     pub expert_load: f64,
 }
 
-/// Tells how much each score of a micro-step matters: its number and its scores in, one number per
-/// counted token out.
-pub type Coefficients<'a> = dyn FnMut(usize, &Scores) -> Result<Vec<f32>, Error> + 'a;
+/// Tells how much each score of a micro-step matters: its number and its scores in, the derivatives
+/// of the loss out.
+pub type FactorsOfStep<'a> = dyn FnMut(usize, &Scores) -> Result<Factors, Error> + 'a;
 
 /// A model that learns.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ pub struct Trainer {
     list: Vec<Parameter>,
     adamw: AdamW,
     config: TrainerConfig,
+    distribution: Distribution,
     /// Steps taken, skipped ones included.
     step: u64,
     /// Skipped steps in a row, and in all.
@@ -102,6 +103,7 @@ impl Trainer {
             adamw: AdamW::new(config.adamw),
             model: Some(model),
             config,
+            distribution: Distribution::default(),
             step: 0,
             skipped: [0, 0],
         })
@@ -145,10 +147,15 @@ impl Trainer {
         self.skipped
     }
 
-    /// Runs every micro-step, adds up the gradients of `Σ coefficient · log p`, and updates the
-    /// weights. `coefficients` is called once per micro-step, in order, with its number.
+    /// Scores are taken under `distribution` from now on.
+    pub fn score_under(&mut self, distribution: Distribution) {
+        self.distribution = distribution;
+    }
+
+    /// Runs every micro-step, adds up the gradients of `Σ factor · score`, and updates the
+    /// weights. `factors` is called once per micro-step, in order, with its number.
     ///
-    /// The sums equal those of one micro-step over all samples, because a coefficient is a share of
+    /// The sums equal those of one micro-step over all samples, because a factor is a share of
     /// the whole step. Steps with gradients that are not finite change nothing and are counted.
     ///
     /// # Errors
@@ -156,7 +163,7 @@ impl Trainer {
     pub fn step(
         &mut self,
         micros: &[Micro],
-        coefficients: &mut Coefficients<'_>,
+        factors: &mut FactorsOfStep<'_>,
     ) -> Result<StepReport, Error> {
         let tokens: usize = micros.iter().map(Micro::tokens).sum();
         let counted: usize = micros.iter().map(Micro::counted).sum();
@@ -174,8 +181,9 @@ impl Trainer {
                 recompute: self.config.recompute,
                 balance: self.config.balance,
                 share: micro.tokens() as f64 / tokens as f64,
+                distribution: self.distribution.clone(),
             };
-            let mut own = |scores: &Scores| coefficients(index, scores);
+            let mut own = |scores: &Scores| factors(index, scores);
             let outcome = gradients(self.model(), micro, &options, &mut own, &mut grads)?;
             add(&mut loads, outcome.loads);
         }

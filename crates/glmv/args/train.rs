@@ -10,6 +10,113 @@ pub enum TrainCommand {
     Pretrain(SupervisedArgs),
     /// Learn answers from examples, thinking and non-thinking.
     Sft(SupervisedArgs),
+    /// Learn from rewarded answers (GRPO with curriculum sampling).
+    Rl(RlTrainArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RlTrainArgs {
+    #[command(flatten)]
+    pub run: SupervisedArgs,
+    /// Compare rollout and trainer on one batch, change nothing, and stop.
+    #[arg(long)]
+    pub check_only: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RlCommand {
+    /// Tell how hard tasks are: the share of right completions of a checkpoint.
+    Grade(RlGradeArgs),
+    /// Write the good rollouts of a run as samples for fine-tuning.
+    Harvest(RlHarvestArgs),
+    /// Generate a completion of a run again, token for token.
+    Replay(RlReplayArgs),
+    /// Write the report of a run from its records.
+    Report(RlReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RlGradeArgs {
+    /// Files of tasks, in verl's rows.
+    #[arg(long, required = true, num_args = 1.., value_name = "JSONL")]
+    pub tasks: Vec<PathBuf>,
+    /// Reward config: data source to domain, parameters and weights.
+    #[arg(long, value_name = "TOML")]
+    pub rewards: PathBuf,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Completions of each task.
+    #[arg(long, short, default_value_t = 8)]
+    pub n: usize,
+    /// The k of the pass@k that is printed, at most n.
+    #[arg(long, short, default_value_t = 1)]
+    pub k: u64,
+    /// Settings of the rollouts: the recipe of a rewarded run, of which only `rl` counts.
+    #[arg(long, value_name = "TOML")]
+    pub recipe: PathBuf,
+    /// Name of the checkpoint in the grades; its folder's by default.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// File to write, one line per task; made anew.
+    #[arg(long, value_name = "JSONL")]
+    pub out: PathBuf,
+    /// Where to run.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: Device,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RlHarvestArgs {
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// The run's recipe, whose `rl.harvest` says what is taken.
+    #[arg(long, value_name = "TOML")]
+    pub recipe: PathBuf,
+    /// Change a setting of the recipe, such as rl.harvest.per_task=1; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// File to write, in the layout of fine-tuning; must not exist.
+    #[arg(long, value_name = "JSONL")]
+    pub out: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RlReplayArgs {
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// Replay ids; all completions whose weights are kept if none is named.
+    pub ids: Vec<String>,
+    /// The run's recipe.
+    #[arg(long, value_name = "TOML")]
+    pub recipe: PathBuf,
+    /// The changes of the recipe that the run was made with.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The checkpoint folder that the run started from, for what its first iteration made.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Most completions.
+    #[arg(long, default_value_t = 100)]
+    pub most: usize,
+    /// Where to run; the device of the run.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: Device,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RlReportArgs {
+    /// Folder of the run.
+    pub run: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub mod gym;
 pub mod inspect;
 pub mod quantize;
 pub mod reward;
+pub mod rl;
 pub mod run;
 pub mod train;
 pub mod verify;

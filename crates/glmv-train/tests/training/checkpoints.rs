@@ -32,7 +32,7 @@ fn run(trainer: &mut Trainer, data: &[Vec<Micro>]) {
     for micros in data {
         let counted: usize = micros.iter().map(Micro::counted).sum();
         let each = -1.0 / counted as f32;
-        let mut mean = |_: usize, s: &glmv_train::Scores| Ok(vec![each; s.logprobs.len()]);
+        let mut mean = |_: usize, s: &glmv_train::Scores| Ok(vec![each; s.logprobs.len()].into());
         trainer.step(micros, &mut mean).unwrap();
     }
 }

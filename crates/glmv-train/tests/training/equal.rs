@@ -2,7 +2,7 @@
 
 use crate::support::{MODELS, devices, distance, learner, micros, samples, sum};
 use glmv_model::Glm4v;
-use glmv_train::{Balance, Grads, PassOptions, Recompute, Sample, Scores, scores};
+use glmv_train::{Balance, Distribution, Grads, PassOptions, Recompute, Sample, Scores, scores};
 
 /// Relative to the largest value of a gradient.
 const TOLERANCE: f32 = 1e-5;
@@ -13,6 +13,7 @@ fn options(recompute: Recompute, balance: Balance) -> PassOptions {
         recompute,
         balance,
         share: 1.0,
+        distribution: Distribution::default(),
     }
 }
 
@@ -67,7 +68,7 @@ fn recomputed_equals_kept() {
             a.logprobs.len() == b.logprobs.len() && pairs.clone().all(|(a, b)| (a - b).abs() < 2e-5)
         };
         assert!(same(&a[0].scores, &b[0].scores));
-        let alone = scores(model, &micros[0]).unwrap();
+        let alone = scores(model, &micros[0], &Distribution::default()).unwrap();
         assert!(same(&alone, &a[0].scores));
     });
 }

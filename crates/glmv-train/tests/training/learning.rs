@@ -62,7 +62,7 @@ fn the_loss_falls_and_frozen_parts_stay() {
                 if index == 0 {
                     first = Some(loss(scores));
                 }
-                Ok(vec![-1.0 / counted as f32; scores.logprobs.len()])
+                Ok(vec![-1.0 / counted as f32; scores.logprobs.len()].into())
             });
             assert!(report.unwrap().applied);
             losses.extend(first);
@@ -83,7 +83,7 @@ fn steps_that_are_not_finite_change_nothing_and_end_the_run() {
         let weights = |t: &Trainer| read(t.policy().language_model.norm.val()).unwrap();
         let before = weights(&trainer);
         // Too large for f32 once it is squared.
-        let mut huge = |_: usize, scores: &Scores| Ok(vec![1e30; scores.logprobs.len()]);
+        let mut huge = |_: usize, scores: &Scores| Ok(vec![1e30; scores.logprobs.len()].into());
         let report = trainer.step(&micros, &mut huge).unwrap();
         assert!(!report.applied && trainer.skipped() == [1, 1]);
         assert_eq!(before, weights(&trainer));
@@ -121,10 +121,12 @@ fn wrong_settings_and_samples_are_named() {
     let samples = samples(trainer.model(), &[6]);
     let micros = micros(trainer.model(), &[&samples]);
     let error = trainer
-        .step(&micros, &mut |_, _| Ok(vec![1.0]))
+        .step(&micros, &mut |_, _| Ok(vec![1.0].into()))
         .unwrap_err();
     assert!(error.to_string().contains("1 coefficients"), "{error}");
-    let error = trainer.step(&[], &mut |_, _| Ok(vec![])).unwrap_err();
+    let error = trainer
+        .step(&[], &mut |_, _| Ok(vec![].into()))
+        .unwrap_err();
     assert!(
         error.to_string().contains("without a counted token"),
         "{error}"

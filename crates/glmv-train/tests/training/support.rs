@@ -90,7 +90,7 @@ pub fn sum(model: &Glm4v, micros: &[Micro], options: &PassOptions) -> (Grads, Ve
             model,
             micro,
             &options,
-            &mut |_| Ok(factors.clone()),
+            &mut |_| Ok(factors.clone().into()),
             &mut grads,
         );
         outcomes.push(outcome.expect("a pass"));

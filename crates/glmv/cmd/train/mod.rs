@@ -1,5 +1,7 @@
 //! `glmv train`: a recipe and a checkpoint in, a run with checkpoints, metrics and a report out.
 
+mod rl;
+mod rl_watch;
 mod watch;
 
 use crate::args::{SupervisedArgs, TrainCommand};
@@ -11,9 +13,10 @@ use glmv_model::Glm4v;
 use glmv_monitor::{Display, Level, Monitor, MonitorConfig};
 use glmv_processor::Processor;
 use glmv_train::{
-    AdamW, Checkpoints, Micro, PackedSupply, Recipe, Resumed, Run, RunState, Trainer, resume,
-    sample_of,
+    AdamW, Checkpoints, Micro, PackedSupply, Recipe, Resumed, Run, RunState, Trainer,
+    TrainerConfig, resume, sample_of,
 };
+pub(super) use rl::tasks as rl_tasks;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ pub fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
     match command {
         TrainCommand::Pretrain(args) => supervised(args, "pre-training"),
         TrainCommand::Sft(args) => supervised(args, "fine-tuning"),
+        TrainCommand::Rl(args) => rl::run(args),
     }
 }
 
@@ -32,20 +36,12 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::read(&args.recipe, &args.set)?;
     let settings = recipe.digest()?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
-    let resumed = checkpoints.latest::<RunState>()?;
-    let resumed = match (args.resume, resumed) {
-        (true, Some(resumed)) => Some(resumed),
-        (true, None) => bail!("{}: no checkpoint to resume from", args.out.display()),
-        (false, Some(_)) => bail!(
-            "{} holds a run already: --resume goes on with it",
-            args.out.display()
-        ),
-        (false, None) => None,
-    };
+    let resumed = latest::<RunState>(args, &checkpoints)?;
     session::handle_stop()?;
     let processor = Arc::new(Processor::from_dir(&args.model)?);
     let encoder = Encoder::new(processor, EncodeOptions::default())?;
-    let mut trainer = trainer(args, &recipe, resumed.as_ref())?;
+    let dir = resumed.as_ref().map_or(args.model.as_path(), |r| &r.dir);
+    let mut trainer = trainer(args, dir, &recipe.train)?;
     if let Some(resumed) = &resumed {
         let adamw = AdamW::new(recipe.train.adamw);
         resume(&mut trainer, resumed, &settings, adamw)?;
@@ -90,14 +86,25 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The model of the run on its device, as it was at the last checkpoint.
-fn trainer(
+/// The newest checkpoint of the run, if it is to go on and there is one.
+fn latest<S: serde::de::DeserializeOwned>(
     args: &SupervisedArgs,
-    recipe: &Recipe,
-    resumed: Option<&Resumed<RunState>>,
-) -> anyhow::Result<Trainer> {
+    checkpoints: &Checkpoints,
+) -> anyhow::Result<Option<Resumed<S>>> {
+    match (args.resume, checkpoints.latest()?) {
+        (true, Some(resumed)) => Ok(Some(resumed)),
+        (true, None) => bail!("{}: no checkpoint to resume from", args.out.display()),
+        (false, Some(_)) => bail!(
+            "{} holds a run already: --resume goes on with it",
+            args.out.display()
+        ),
+        (false, None) => Ok(None),
+    }
+}
+
+/// A model in f32 from the checkpoint folder `dir`.
+fn model(args: &SupervisedArgs, dir: &Path) -> anyhow::Result<Glm4v> {
     let selected = session::open(args.device.into())?;
-    let dir = resumed.map_or(args.model.as_path(), |r| r.dir.as_path());
     let (model, skipped) = session::with_bar(false, "loading", |progress| {
         Glm4v::load(dir, &selected.device, Precision::F32, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
@@ -108,7 +115,12 @@ fn trainer(
             skipped.len()
         );
     }
-    Ok(Trainer::new(model, recipe.train.clone())?)
+    Ok(model)
+}
+
+/// The model of a run on its device, from the checkpoint folder `dir`.
+fn trainer(args: &SupervisedArgs, dir: &Path, config: &TrainerConfig) -> anyhow::Result<Trainer> {
+    Ok(Trainer::new(model(args, dir)?, config.clone())?)
 }
 
 /// Packed held-out samples, each file read once in order.

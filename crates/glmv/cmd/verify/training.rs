@@ -11,8 +11,8 @@ use anyhow::{Context as _, bail, ensure};
 use glmv_model::{Glm4v, HubTensors, rope_index};
 use glmv_testkit::Bound;
 use glmv_train::{
-    AdamW, AdamWConfig, Balance, Grads, Group, Groups, Micro, Outcome, Part, PassOptions,
-    Recompute, Sample, freeze, gradients, parameters, with_values,
+    AdamW, AdamWConfig, Balance, Distribution, Grads, Group, Groups, Micro, Outcome, Part,
+    PassOptions, Recompute, Sample, freeze, gradients, parameters, with_values,
 };
 use serde_json::Value;
 
@@ -154,6 +154,7 @@ fn backward(model: &Glm4v, batch: &Batch, balance: Balance) -> anyhow::Result<(G
         recompute: Recompute::Layer,
         balance,
         share: 1.0,
+        distribution: Distribution::default(),
     };
     let mut grads = Grads::new();
     let n = batch.counted();
@@ -162,7 +163,7 @@ fn backward(model: &Glm4v, batch: &Batch, balance: Balance) -> anyhow::Result<(G
         model,
         &micro,
         &options,
-        &mut |_| Ok(vec![each; n]),
+        &mut |_| Ok(vec![each; n].into()),
         &mut grads,
     )?;
     Ok((grads, outcome))

@@ -1,0 +1,108 @@
+//! `glmv rl replay`: completions of a run made again, token for token.
+
+use crate::args::RlReplayArgs;
+use crate::cmd::train::rl_tasks;
+use crate::session;
+use anyhow::{Context as _, bail};
+use glmv_engine::Precision;
+use glmv_model::Glm4v;
+use glmv_train::Checkpoints;
+use glmv_train::rl::{CompletionLog, CompletionRecord, RlRecipe, Rollouts, fingerprint, replay};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs the subcommand: exit code 1 if a completion came out otherwise.
+pub fn run(args: &RlReplayArgs) -> anyhow::Result<ExitCode> {
+    let recipe = RlRecipe::read(&args.recipe, &args.set)?;
+    let (tasks, _) = rl_tasks(&recipe)?;
+    let log = args.run.join("completions.jsonl");
+    let wanted =
+        |record: &CompletionRecord| args.ids.is_empty() || args.ids.contains(&record.replay_id);
+    let mut by_step: BTreeMap<u64, Vec<CompletionRecord>> = BTreeMap::new();
+    for record in CompletionLog::read(&log, wanted)? {
+        by_step.entry(record.step).or_default().push(record);
+    }
+    if let Some(id) = (args.ids.iter()).find(|id| {
+        !by_step
+            .values()
+            .flatten()
+            .any(|record| record.replay_id == **id)
+    }) {
+        bail!("{}: no completion {id}", log.display());
+    }
+    let selected = session::open(args.device.into())?;
+    let (mut same, mut others, mut left_out) = (0, Vec::new(), 0);
+    for (step, records) in by_step {
+        let Some(dir) = weights(args, step)? else {
+            left_out += records.len();
+            continue;
+        };
+        let room = args.most.saturating_sub(same + others.len());
+        if room == 0 {
+            break;
+        }
+        let (model, _) = session::with_bar(true, "loading", |progress| {
+            Glm4v::load(&dir, &selected.device, Precision::F32, progress)
+                .with_context(|| format!("cannot load {}", dir.display()))
+        })?;
+        let found = fingerprint(&model)?;
+        let mut rollouts = Rollouts::new(model, &dir, &recipe.rl)?;
+        for record in records.iter().take(room) {
+            let again = replay(&mut rollouts, &tasks, record);
+            let again = again.with_context(|| format!("{} ({found})", record.replay_id))?;
+            match again.first_difference {
+                None => same += 1,
+                Some(at) => others.push((record.replay_id.clone(), at)),
+            }
+            if !args.json && !args.ids.is_empty() {
+                println!("{}\n{}\n", record.replay_id, again.text);
+            }
+        }
+    }
+    let all = same + others.len();
+    if !args.ids.is_empty() && left_out > 0 {
+        bail!("the weights of {left_out} completions are not kept any more");
+    }
+    match args.json {
+        true => {
+            let others = others
+                .iter()
+                .map(|(id, at)| json!({"id": id, "first_difference": at}));
+            let others: Vec<_> = others.collect();
+            let text = json!({
+                "replayed": all, "same": same, "different": others, "weights_gone": left_out,
+            });
+            println!("{}", serde_json::to_string_pretty(&text)?);
+        }
+        false => {
+            println!(
+                "{same} of {all} completions are the same token for token; the weights of {left_out} are gone"
+            );
+            for (id, at) in &others {
+                println!("{id} differs from token {at} on");
+            }
+        }
+    }
+    if all == 0 {
+        bail!(
+            "{}: no checkpoint of a recorded iteration is kept",
+            args.run.display()
+        );
+    }
+    Ok(match others.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// The folder with the weights that iteration `step` was made with: the checkpoint after the one
+/// before it.
+fn weights(args: &RlReplayArgs, step: u64) -> anyhow::Result<Option<PathBuf>> {
+    if step <= 1 {
+        return Ok(Some(args.model.clone()));
+    }
+    let dir = Checkpoints::dir_in(&args.run.join("checkpoints"), step - 1);
+    Ok(dir.exists().then_some(dir))
+}

@@ -1,0 +1,131 @@
+//! `glmv train rl`: a recipe, tasks and a checkpoint in, a rewarded run out.
+
+use super::rl_watch::Report;
+use super::{latest, model, open_monitor, trainer};
+use crate::args::RlTrainArgs;
+use crate::session;
+use anyhow::Context as _;
+use burn::module::Module as _;
+use glmv_monitor::{Display, Level, MonitorConfig};
+use glmv_reward::RewardSystem;
+use glmv_reward::judge::HttpJudge;
+use glmv_train::rl::{Reference, Rewards, RlRecipe, RlRun, RlState, Rollouts, Tasks, resume};
+use glmv_train::{AdamW, Checkpoints, Resumed, Trainer};
+use std::process::ExitCode;
+
+/// Runs the subcommand.
+pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
+    let args = &command.run;
+    let recipe = RlRecipe::read(&args.recipe, &args.set)?;
+    let (tasks, held_out) = tasks(&recipe)?;
+    let rewards = rewards(&recipe)?;
+    let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
+    let resumed = latest::<RlState>(args, &checkpoints)?;
+    session::handle_stop()?;
+    let dir = resumed.as_ref().map_or(args.model.as_path(), |r| &r.dir);
+    let mut trainer = trainer(args, dir, &recipe.train)?;
+    if let Some(resumed) = &resumed {
+        let adamw = AdamW::new(recipe.train.adamw);
+        resume(&mut trainer, resumed, recipe.digest(), adamw)?;
+    }
+    let reference = match recipe.rl.objective.kl != 0.0 {
+        true => Some(Reference::new(model(args, &args.model)?.valid())),
+        false => None,
+    };
+    let mut rollouts = Rollouts::new(trainer.policy(), &args.model, &recipe.rl)?;
+    let monitor = open_monitor(
+        &args.out,
+        MonitorConfig {
+            title: format!("{} (learning from reward)", recipe.title),
+            recipe: recipe.text().to_owned(),
+            total_steps: Some(recipe.iterations()),
+            resume: resumed.as_ref().map(|r| r.state.iteration),
+            display: match args.plain {
+                true => Display::Plain,
+                false => Display::Auto,
+            },
+            curves: ["reward/mean", "held_out/accuracy"]
+                .map(str::to_owned)
+                .to_vec(),
+            tensorboard: true,
+        },
+    )?;
+    let at = resumed.as_ref().map_or(0, |r| r.state.iteration);
+    let mut report = Report::new(monitor, &args.out);
+    report.note(at, Level::Info, &describe(&trainer, &tasks, &held_out))?;
+    let run = RlRun {
+        trainer: &mut trainer,
+        rollouts: &mut rollouts,
+        rewards: &rewards,
+        tasks: &tasks,
+        held_out: &held_out,
+        reference: reference.as_ref(),
+        checkpoints: &checkpoints,
+        origin: &args.model,
+        folder: &args.out,
+        recipe: &recipe,
+        resumed: resumed.map(|r: Resumed<RlState>| r.state),
+    };
+    if command.check_only {
+        let agreement = run.check(&mut report)?;
+        println!("{}", serde_json::to_string_pretty(&agreement)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ended = match run.run(&mut report) {
+        Ok(ended) => ended,
+        Err(error) => {
+            report.failed(&error);
+            return Err(error.into());
+        }
+    };
+    let page = report.finish()?;
+    eprintln!("checkpoint {}", ended.checkpoint.display());
+    if let Some((at, accuracy)) = ended.best {
+        eprintln!(
+            "best held-out accuracy {:.1} % after iteration {at}",
+            100.0 * accuracy
+        );
+    }
+    eprintln!("report {}", page.display());
+    Ok(match (ended.complete, ended.paused) {
+        (_, Some(reason)) => {
+            eprintln!("paused after iteration {}: {reason}", ended.iteration);
+            ExitCode::FAILURE
+        }
+        (true, None) => ExitCode::SUCCESS,
+        (false, None) => {
+            eprintln!(
+                "stopped after iteration {}: --resume goes on",
+                ended.iteration
+            );
+            ExitCode::from(session::INTERRUPTED)
+        }
+    })
+}
+
+/// The tasks to learn from, and those held out.
+pub(in crate::cmd) fn tasks(recipe: &RlRecipe) -> anyhow::Result<(Tasks, Tasks)> {
+    let system = RewardSystem::from_file(&recipe.data.rewards)?;
+    let data = &recipe.data;
+    let tasks = Tasks::read(&data.tasks, &system, &data.grades)?;
+    let held_out = Tasks::read(&data.held_out, &system, &[]).context("held-out tasks")?;
+    Ok((tasks, held_out.first(recipe.eval.samples)))
+}
+
+fn rewards(recipe: &RlRecipe) -> anyhow::Result<Rewards> {
+    let mut rewards = Rewards::of_rules();
+    if let Some(config) = &recipe.data.judge {
+        rewards = rewards.with_judge(Box::new(HttpJudge::new(config.clone())?));
+    }
+    Ok(match recipe.shuffle_rewards {
+        true => rewards.shuffled(recipe.rl.seed),
+        false => rewards,
+    })
+}
+
+/// What learns from what, for the notes of the run.
+fn describe(trainer: &Trainer, tasks: &Tasks, held_out: &Tasks) -> String {
+    let all: usize = trainer.parameters().iter().map(|p| p.len()).sum();
+    let (tasks, held_out) = (tasks.len(), held_out.len());
+    format!("{all} parameters; {tasks} tasks, {held_out} held out")
+}
