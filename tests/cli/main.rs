@@ -7,5 +7,6 @@ mod devices;
 mod plan;
 mod program;
 mod reward;
+mod rl;
 mod run;
 mod train;

@@ -93,8 +93,12 @@ fn messages(prompt: &Conversation) -> anyhow::Result<Vec<Value>> {
 fn part(part: &Part) -> anyhow::Result<Value> {
     Ok(match part {
         Part::Text(text) => json!({"type": "text", "text": text}),
-        Part::Image(ImageSource::Path(path)) => json!({"type": "image", "image": path}),
-        Part::Video(VideoSource::Path(path)) => json!({"type": "video", "video": path}),
+        Part::Image(ImageSource::Path(path)) => {
+            json!({"type": "image", "image": std::path::absolute(path)?})
+        }
+        Part::Video(VideoSource::Path(path)) => {
+            json!({"type": "video", "video": std::path::absolute(path)?})
+        }
         _ => bail!("a picture or video that is no file cannot be written as a sample"),
     })
 }
