@@ -40,9 +40,10 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
             recipe: recipe.text().to_owned(),
             total_steps: Some(recipe.iterations()),
             resume: resumed.as_ref().map(|r| r.state.iteration),
-            display: match args.plain {
-                true => Display::Plain,
-                false => Display::Auto,
+            display: match (command.check_only, args.plain) {
+                (true, _) => Display::Silent,
+                (false, true) => Display::Plain,
+                (false, false) => Display::Auto,
             },
             curves: ["reward/mean", "held_out/accuracy"]
                 .map(str::to_owned)
