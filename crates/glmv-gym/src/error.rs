@@ -80,6 +80,14 @@ pub enum Error {
         /// How often was drawn.
         tries: u64,
     },
+    /// A tokenizer that cannot be learnt.
+    #[error("vocabulary of {size} tokens: {reason}")]
+    Vocabulary {
+        /// The size asked for.
+        size: usize,
+        /// What stands against it.
+        reason: String,
+    },
     /// A completion that the rules cannot judge.
     #[error("item {id}: {reason}")]
     Judgement {
