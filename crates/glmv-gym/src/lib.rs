@@ -38,7 +38,7 @@ pub use audit::audit;
 pub use domain::Domain;
 pub use error::Error;
 pub use guess::Guesser;
-pub use item::{Item, Media, Size, generate};
+pub use item::{Item, Media, Size, generate, generate_of};
 pub use split::Split;
 pub use tally::Tally;
 

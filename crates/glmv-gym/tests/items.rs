@@ -1,7 +1,7 @@
 //! Every domain and level: answers that are judged right and wrong ones that are not, splits, and the
 //! same bytes everywhere.
 
-use glmv_gym::{Domain, Error, Item, LEVELS, Media, Size, Split, generate};
+use glmv_gym::{Domain, Error, Item, LEVELS, Media, Size, Split, generate, generate_of};
 use glmv_reward::Scorer;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -269,6 +269,20 @@ fn training_rules_no_held_out_answer_out() {
         };
         let all = held_out.iter().filter(common).count();
         assert_eq!(ruled_out(&training, &held_out), all, "{}", domain.name());
+    }
+}
+
+#[test]
+fn a_task_alone_makes_the_items_it_makes_among_all() {
+    for item in items(6) {
+        let task = item.template.split('/').nth(1).expect("a task");
+        let again = generate_of(&[task], item.domain, item.level, item.seed, SMALL);
+        let again = again.expect("an item");
+        assert_eq!(
+            (&again.question, &again.answer),
+            (&item.question, &item.answer)
+        );
+        assert_eq!(again.media, item.media, "{}", item.id);
     }
 }
 
