@@ -6,7 +6,9 @@ mod quantize;
 mod reward;
 mod train;
 
-pub use gym::{GymAuditArgs, GymCommand, GymItemArgs, GymMakeArgs, GymShowArgs};
+pub use gym::{
+    GymAuditArgs, GymCommand, GymEvalArgs, GymItemArgs, GymMakeArgs, GymShowArgs, GymTokenizerArgs,
+};
 pub use plan::{CacheDtype, PlanArgs};
 pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
@@ -250,6 +252,12 @@ pub struct InspectArgs {
     /// Folder for --new.
     #[arg(long, value_name = "DIR", requires = "new")]
     pub out: Option<PathBuf>,
+    /// Folder whose tokenizer, template and processor files --new copies; else those beside the config.
+    #[arg(long, value_name = "DIR", requires = "new")]
+    pub like: Option<PathBuf>,
+    /// Spread the weights of --new by their inputs instead of 0.02: for training from nothing.
+    #[arg(long, requires = "new")]
+    pub scaled: bool,
     /// Seed of the random weights.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -3,7 +3,9 @@
 use burn::tensor::Device;
 use glmv::engine::Precision;
 use glmv::kernels::device::{Choice, list, select};
-use glmv::model::{Checkpoint, Glm4v, Quantisation, quantise_checkpoint, write_random};
+use glmv::model::{
+    Checkpoint, Glm4v, Quantisation, RandomOptions, quantise_checkpoint, write_random,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +50,7 @@ fn loading_holds_at_most_1_3_times_the_largest_tensor() {
     }
     let device = select(Choice::Gpu).unwrap().device;
     let dir = tempfile::tempdir().unwrap();
-    write_random(CONFIG.as_ref(), dir.path(), 1).unwrap();
+    write_random(CONFIG.as_ref(), dir.path(), RandomOptions::seeded(1)).unwrap();
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     let bytes = |name: &str| checkpoint.get(name).map_or(0, |t| t.bytes.len());
     let largest = checkpoint.names().map(bytes).max().unwrap();

@@ -4,7 +4,7 @@ use crate::support::devices;
 use glmv::engine::{KvFormat, Precision};
 use glmv::kernels::device::read;
 use glmv::kernels::{INVARIANT_ROWS, on_gpu_tiling, row_invariant};
-use glmv::model::{BlockId, Glm4v, KvPool, PoolConfig, Probe, Rows, write_random};
+use glmv::model::{BlockId, Glm4v, KvPool, PoolConfig, Probe, RandomOptions, Rows, write_random};
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/configs/mid-moe.json");
 const BLOCK: usize = 16;
@@ -93,7 +93,7 @@ fn wide_rows_do_not_depend_on_their_company() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("small.json");
     std::fs::write(&file, config.to_string()).unwrap();
-    write_random(&file, &dir.path().join("model"), 3).unwrap();
+    write_random(&file, &dir.path().join("model"), RandomOptions::seeded(3)).unwrap();
     for device in devices() {
         use Precision::{F16, F32, Q4, Q8};
         for (precision, formats) in [

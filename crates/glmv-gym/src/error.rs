@@ -64,6 +64,18 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
+    /// A task that a level does not have, or that has no combination of the split.
+    #[error("{domain} level {level}: nothing of the tasks {tasks}; others: {others}")]
+    Task {
+        /// The domain.
+        domain: &'static str,
+        /// The level.
+        level: u8,
+        /// The tasks asked for.
+        tasks: String,
+        /// Those that turned up instead.
+        others: String,
+    },
     /// No combination of the split turned up.
     #[error(
         "{domain} level {level} seed {seed}: no combination of the split {split} in {tries} tries"
@@ -79,6 +91,14 @@ pub enum Error {
         split: &'static str,
         /// How often was drawn.
         tries: u64,
+    },
+    /// A tokenizer that cannot be learnt.
+    #[error("vocabulary of {size} tokens: {reason}")]
+    Vocabulary {
+        /// The size asked for.
+        size: usize,
+        /// What stands against it.
+        reason: String,
     },
     /// A completion that the rules cannot judge.
     #[error("item {id}: {reason}")]

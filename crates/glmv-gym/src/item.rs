@@ -4,6 +4,7 @@ use crate::draft::{Draft, Scenes};
 use crate::rng::Rng;
 use crate::{Domain, Error, LEVELS, Split};
 use image::RgbImage;
+use std::collections::BTreeSet;
 
 /// Draws until a combination of the split turns up; one in ten does.
 const TRIES: u64 = 2000;
@@ -116,6 +117,21 @@ pub(crate) fn combination<'a>(
 /// # Errors
 /// If the level, the seed or the size is out of range, or no combination of the split turns up.
 pub fn generate(domain: Domain, level: u8, seed: u64, size: Size) -> Result<Item, Error> {
+    generate_of(&[], domain, level, seed, size)
+}
+
+/// As [`generate`], but only what has one of `tasks` (the middle of [`Item::template`]); with none, of
+/// any task. An item that was made of several tasks is made again with its own alone.
+///
+/// # Errors
+/// As [`generate`], and if the level has no such task.
+pub fn generate_of(
+    tasks: &[&str],
+    domain: Domain,
+    level: u8,
+    seed: u64,
+    size: Size,
+) -> Result<Item, Error> {
     if !(1..=LEVELS).contains(&level) {
         return Err(Error::Level { level, max: LEVELS });
     }
@@ -128,9 +144,14 @@ pub fn generate(domain: Domain, level: u8, seed: u64, size: Size) -> Result<Item
         });
     }
     let split = Split::of_seed(seed)?;
+    let mut others = BTreeSet::new();
     for attempt in 0..TRIES {
         let mut rng = Rng::of(&[domain as u64, u64::from(level), seed, attempt]);
         let draft = domain.draft(level, &mut rng);
+        if !tasks.is_empty() && !tasks.contains(&draft.task) {
+            others.insert(draft.task);
+            continue;
+        }
         let template = format!("{}/{}/{}", domain.name(), draft.task, draft.wording);
         let values = draft
             .factors
@@ -146,6 +167,15 @@ pub fn generate(domain: Domain, level: u8, seed: u64, size: Size) -> Result<Item
             };
             return Ok(found.drawn(draft, size.side));
         }
+    }
+    if !others.is_empty() {
+        let known: Vec<&str> = others.into_iter().collect();
+        return Err(Error::Task {
+            domain: domain.name(),
+            level,
+            tasks: tasks.join(", "),
+            others: known.join(", "),
+        });
     }
     Err(Error::Combination {
         domain: domain.name(),

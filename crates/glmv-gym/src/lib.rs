@@ -14,7 +14,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`write::make`] writes data sets, [`audit()`] proves that evaluation and training are apart,
+//! [`tokenizer::Plan`] learns a tokenizer from the texts, [`write::make`] writes data sets, [`audit()`] proves that evaluation and training are apart,
 //! [`sheet::sheet`] draws a contact sheet, and a [`Tally`] sums up what a model answers.
 #![warn(missing_docs)]
 
@@ -31,13 +31,14 @@ pub mod rng;
 pub mod sheet;
 mod split;
 pub mod tally;
+pub mod tokenizer;
 pub mod write;
 
 pub use audit::audit;
 pub use domain::Domain;
 pub use error::Error;
 pub use guess::Guesser;
-pub use item::{Item, Media, Size, generate};
+pub use item::{Item, Media, Size, generate, generate_of};
 pub use split::Split;
 pub use tally::Tally;
 

@@ -12,6 +12,7 @@ fn plan(split: Split, layout: Layout, n: u64) -> Plan {
     Plan {
         domains: Domain::ALL.to_vec(),
         levels: vec![1, 3],
+        tasks: Vec::new(),
         split,
         seed: 100,
         n,
@@ -244,6 +245,36 @@ fn rows_that_are_not_ours_are_errors_with_file_and_line() {
 }
 
 #[test]
+fn one_task_alone_is_made_and_audited() {
+    let dir = tempfile::tempdir().expect("writable");
+    let mut files = Vec::new();
+    for split in [Split::Train, Split::Test] {
+        let plan = Plan {
+            domains: vec![Domain::Vqa],
+            levels: vec![1, 2],
+            tasks: vec!["colour".into(), "shape".into()],
+            ..plan(split, Layout::Sft, 40)
+        };
+        let report = make(&plan, dir.path()).expect("made");
+        let templates: Vec<String> = rows(&report.file)
+            .iter()
+            .map(|row| row["gym"]["template"].as_str().expect("a name").to_owned())
+            .collect();
+        let of = |task: &str| templates.iter().filter(|t| t.starts_with(task)).count();
+        assert_eq!(of("vqa/colour/") + of("vqa/shape/"), 40, "{templates:?}");
+        assert!(of("vqa/colour/") > 9 && of("vqa/shape/") > 9);
+        files.push(report.file);
+    }
+    let found = audit(&files[..1], &files[1..]).expect("audited");
+    assert!(found.is_clean(), "{found}");
+    // A row that claims a task of another domain is no error, but it is not genuine.
+    let text = fs::read_to_string(&files[0]).expect("readable");
+    fs::write(&files[0], text.replacen("vqa/colour/", "vqa/together/", 1)).expect("writable");
+    let found = audit(&files[..1], &files[1..]).expect("audited");
+    assert!(!found.is_clean());
+}
+
+#[test]
 fn plans_that_cannot_be_are_errors() {
     let dir = tempfile::tempdir().expect("writable");
     let good = plan(Split::Train, Layout::Sft, 1);
@@ -268,6 +299,14 @@ fn plans_that_cannot_be_are_errors() {
                 ..good.clone()
             },
             "level 6",
+        ),
+        (
+            Plan {
+                tasks: vec!["color".into()],
+                domains: vec![Domain::Vqa],
+                ..good.clone()
+            },
+            "color; others: colour, exists, shape",
         ),
         (
             Plan {

@@ -49,7 +49,7 @@ pub use piece::Piece;
 pub use precision::Precision;
 pub use probe::{LayerRouting, Probe};
 pub use quantise::{Quantisation, quantise_checkpoint};
-pub use random::{copy_sidecars, write_random};
+pub use random::{RandomOptions, Spread, copy_sidecars, write_random};
 pub use vision::{VisionTower, bicubic_taps, patch_positions};
 pub use weight::{CodesParam, WeightParam};
 pub use writer::{StoreAs, save, write_floats};

@@ -26,13 +26,47 @@ pub(crate) const SIDE_FILES: [&str; 7] = [
     "special_tokens_map.json",
 ];
 
-/// Writes a checkpoint of the configuration `config_file` into `dir`: matrices normal with
-/// deviation 0.02, norms 1, biases 0, in the type the configuration names (f32 without one). The
-/// same seed gives the same bytes. Tokenizer and processor files beside `config_file` are copied.
+/// How wide the random matrices are spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spread {
+    /// Normal with deviation 0.02, Hugging Face's `initializer_range`.
+    #[default]
+    Hf,
+    /// Normal with deviation `1/√inputs`, embeddings 1, the position table 0.2: every layer of a narrow
+    /// model hands on as much as it gets, so that it can be trained from nothing.
+    Scaled,
+}
+
+/// What a random checkpoint is made from beside its configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RandomOptions<'a> {
+    /// The same seed gives the same bytes.
+    pub seed: u64,
+    pub spread: Spread,
+    /// Folder whose tokenizer and processor files are copied; without one, those beside the config.
+    pub like: Option<&'a Path>,
+}
+
+impl RandomOptions<'_> {
+    /// A seed, and Hugging Face's spread.
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            seed,
+            ..Self::default()
+        }
+    }
+}
+
+/// Writes a checkpoint of the configuration `config_file` into `dir`: matrices normal, norms 1, biases 0,
+/// in the type the configuration names (f32 without one).
 ///
 /// # Errors
 /// As [`Config::from_json`]; [`Error::File`] if `dir` cannot be written or holds a checkpoint.
-pub fn write_random(config_file: &Path, dir: &Path, seed: u64) -> Result<Config, Error> {
+pub fn write_random(
+    config_file: &Path,
+    dir: &Path,
+    options: RandomOptions<'_>,
+) -> Result<Config, Error> {
     let fail = |path: &Path, e: std::io::Error| Error::File {
         path: path.to_path_buf(),
         reason: e.to_string(),
@@ -49,12 +83,12 @@ pub fn write_random(config_file: &Path, dir: &Path, seed: u64) -> Result<Config,
         &tensors(&config),
         store,
         MAX_SHARD_BYTES,
-        &mut |spec| Ok(values(spec, seed)),
+        &mut |spec| Ok(values(spec, options.seed, options.spread)),
     )?;
     let target = dir.join("config.json");
     std::fs::write(&target, text).map_err(|e| fail(&target, e))?;
-    let folder = config_file.parent().unwrap_or(Path::new(""));
-    copy_side_files(folder, dir, &SIDE_FILES)?;
+    let beside = config_file.parent().unwrap_or(Path::new(""));
+    copy_side_files(options.like.unwrap_or(beside), dir, &SIDE_FILES)?;
     Ok(config)
 }
 
@@ -103,21 +137,31 @@ fn fill_of(spec: &TensorSpec) -> Fill {
     }
 }
 
-fn values(spec: &TensorSpec, seed: u64) -> Vec<f32> {
+fn values(spec: &TensorSpec, seed: u64, spread: Spread) -> Vec<f32> {
     match fill_of(spec) {
         Fill::Zeros => vec![0.0; spec.len()],
         Fill::Ones => vec![1.0; spec.len()],
-        Fill::Normal => normals(spec.len(), seed ^ fnv(&spec.name)),
+        Fill::Normal => normals(spec.len(), seed ^ fnv(&spec.name), deviation(spec, spread)),
     }
 }
 
-fn normals(len: usize, seed: u64) -> Vec<f32> {
+fn deviation(spec: &TensorSpec, spread: Spread) -> f32 {
+    let inputs: usize = spec.shape.iter().skip(1).product();
+    match spread {
+        Spread::Hf => INITIALIZER_RANGE,
+        Spread::Scaled if spec.name.contains("position_embedding") => 0.2,
+        Spread::Scaled if spec.name.ends_with("embed_tokens.weight") => 1.0,
+        Spread::Scaled => (inputs.max(1) as f32).sqrt().recip(),
+    }
+}
+
+fn normals(len: usize, seed: u64, deviation: f32) -> Vec<f32> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut out = Vec::with_capacity(len + 1);
     while out.len() < len {
         // Box-Muller: two normals from two uniforms.
         let (u, v): (f32, f32) = (1.0 - rng.random::<f32>(), rng.random::<f32>());
-        let radius = (-2.0 * u.ln()).sqrt() * INITIALIZER_RANGE;
+        let radius = (-2.0 * u.ln()).sqrt() * deviation;
         let angle = std::f32::consts::TAU * v;
         out.extend([radius * angle.cos(), radius * angle.sin()]);
     }
@@ -150,7 +194,7 @@ impl Synthetic {
             let of = specs.iter().filter(|s| fill_of(s) == fill);
             of.map(TensorSpec::len).max().unwrap_or(0)
         };
-        let block = encode(&normals(DISTINCT, seed), dtype);
+        let block = encode(&normals(DISTINCT, seed, INITIALIZER_RANGE), dtype);
         let bytes = longest(Fill::Normal) * block.len() / DISTINCT + block.len();
         let normals = block.iter().copied().cycle().take(bytes).collect();
         // Correction biases are f32 in every checkpoint: zeros of the widest type serve both.
@@ -241,6 +285,7 @@ mod tests {
             part: Part::Decoder,
         };
         let matrix = spec("a.weight", &[101, 99]);
+        let values = |spec: &TensorSpec, seed| values(spec, seed, Spread::Hf);
         let a = values(&matrix, 1);
         assert_eq!(a, values(&matrix, 1));
         assert_ne!(a, values(&matrix, 2));
@@ -258,6 +303,30 @@ mod tests {
             values(&spec("x.post_projection_norm.bias", &[3]), 1),
             [0.0; 3]
         );
+    }
+
+    #[test]
+    fn scaled_matrices_keep_the_size_of_what_goes_through() {
+        let deviation = |name: &str, shape: &[usize]| {
+            let spec = TensorSpec {
+                name: name.into(),
+                shape: shape.into(),
+                part: Part::Decoder,
+            };
+            let all = values(&spec, 1, Spread::Scaled);
+            (all.iter().map(|v| v * v).sum::<f32>() / all.len() as f32).sqrt()
+        };
+        let close = |got: f32, want: f32| assert!((got / want - 1.0).abs() < 0.03, "{got} {want}");
+        close(deviation("x.q_proj.weight", &[100, 400]), 0.05);
+        close(
+            deviation("x.patch_embed.proj.weight", &[64, 3, 2, 14, 14]),
+            1.0 / 1176_f32.sqrt(),
+        );
+        close(
+            deviation("model.language_model.embed_tokens.weight", &[300, 100]),
+            1.0,
+        );
+        close(deviation("x.position_embedding.weight", &[300, 100]), 0.2);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Arguments of `glmv gym`.
 
+use super::DeviceArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -11,6 +12,10 @@ pub enum GymCommand {
     Show(GymShowArgs),
     /// Prove that no evaluation item and no held-out combination occurs in training files.
     Audit(GymAuditArgs),
+    /// Ask a model, and print its accuracy per domain and level.
+    Eval(GymEvalArgs),
+    /// Learn a tokenizer on the texts of the training split.
+    Tokenizer(GymTokenizerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -21,6 +26,9 @@ pub struct GymItemArgs {
     /// Levels 1 to 5, separated by commas; 1 is easy.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5], value_name = "LEVELS")]
     pub level: Vec<u8>,
+    /// Only these tasks, separated by commas: the middle of a template such as vqa/colour/1.
+    #[arg(long, value_delimiter = ',', value_name = "TASKS")]
+    pub task: Vec<String>,
     /// train, validation or test.
     #[arg(long, default_value = "train")]
     pub split: String,
@@ -79,4 +87,80 @@ pub struct GymAuditArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct GymEvalArgs {
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Domains, separated by commas, or all.
+    #[arg(long, default_value = "all", value_name = "NAMES")]
+    pub domain: String,
+    /// Levels 1 to 5, separated by commas; 1 is easy.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5], value_name = "LEVELS")]
+    pub level: Vec<u8>,
+    /// Only these tasks, separated by commas: the middle of a template such as vqa/colour/1.
+    #[arg(long, value_delimiter = ',', value_name = "TASKS")]
+    pub task: Vec<String>,
+    /// train, validation or test.
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// First seed within the split.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Items in all, spread evenly over domains and levels.
+    #[arg(long, short, default_value_t = 1100)]
+    pub n: u64,
+    /// Width and height of the pictures, pixels; best a multiple of 28.
+    #[arg(long, default_value_t = 112, value_name = "PIXELS")]
+    pub side: u32,
+    /// Answer with thinking, where the template knows how; the default.
+    #[arg(long, conflicts_with = "no_think")]
+    pub think: bool,
+    /// Answer without thinking.
+    #[arg(long)]
+    pub no_think: bool,
+    /// Sample at this temperature instead of taking the most likely token.
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<f32>,
+    /// Most tokens of an answer.
+    #[arg(long, default_value_t = 384, value_name = "N")]
+    pub max_new_tokens: usize,
+    /// Answers at once.
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub batch: usize,
+    /// Training items per domain and level that the guesser learns its answers from.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub guess_from: u64,
+    /// Do not answer a second time with blank pictures.
+    #[arg(long)]
+    pub no_blind: bool,
+    /// Fail with exit code 1 if the accuracy over all items is lower, 0 to 1.
+    #[arg(long, value_name = "SHARE")]
+    pub at_least: Option<f64>,
+    /// Write every answer with its reward here, one JSON object per line.
+    #[arg(long, value_name = "JSONL")]
+    pub answers: Option<PathBuf>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct GymTokenizerArgs {
+    /// First seed within the training split.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Items per domain and level.
+    #[arg(long, short, default_value_t = 200)]
+    pub n: u64,
+    /// Tokens in all, special ones included.
+    #[arg(long, default_value_t = 1024)]
+    pub size: usize,
+    /// Folder for tokenizer.json and tokenizer_config.json.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }

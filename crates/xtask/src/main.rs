@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask test | lint | lines | package`. CI runs the same words.
+//! The project's own commands: `cargo xtask test | lint | lines | package | pictures`. CI runs the same words.
 
 mod lines;
 mod lint;
 mod package;
+mod pictures;
 mod shell;
 mod test;
 mod vulkan;
@@ -17,6 +18,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   lint            rustfmt, clippy, cargo-deny
   lines           length of the source files
   package         package the shader and kernel crates, check a foreign crate on them
+  pictures [cpu|gpu|auto] [short] [OUT]
+                  train a small model from random weights until it names colours and shapes
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["lint"] => lint::run(&root)?,
         ["lines"] => lines::run(&root)?,
         ["package"] => package::run(&root)?,
+        ["pictures", rest @ ..] => pictures::run(&root, rest)?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
         other => bail!("{:?} is not a command\n\n{USAGE}", other.join(" ")),
     }

@@ -170,7 +170,11 @@ fn right_triangle(rng: &mut Rng) -> Figure {
             ),
         },
         value,
-        factors: vec![("width", w.to_string()), ("height", h.to_string())],
+        factors: vec![
+            ("width", w.to_string()),
+            ("height", h.to_string()),
+            ("colour", colour.name.into()),
+        ],
         caption: format!("A right triangle with short sides {w} and {h}."),
         scene,
     }

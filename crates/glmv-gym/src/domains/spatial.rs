@@ -133,6 +133,7 @@ fn relation(level: u8, rng: &mut Rng) -> Draft {
             ("first", name.clone()),
             ("second", other.clone()),
             ("side", side.into()),
+            ("colours", format!("{} {}", tints[0].name, tints[1].name)),
         ],
         caption: told(&first, side, &second),
         scenes: Scenes::Pictures(vec![things::scene(rng, &all)]),

@@ -114,7 +114,7 @@ fn attribute(level: u8, n: usize, ask_colour: bool, rng: &mut Rng) -> Draft {
             trace: format!("The {shape} is at the {at}. It is {colour}."),
             answer: colour,
             distractor: wrong,
-            factors: vec![("shape", shape.into())],
+            factors: vec![("shape", shape.into()), ("place", at.into())],
         };
         return finish(rng, &things, parts);
     }
@@ -134,7 +134,7 @@ fn attribute(level: u8, n: usize, ask_colour: bool, rng: &mut Rng) -> Draft {
         trace: format!("The {colour} thing is at the {at}. It is {}.", a(shape)),
         answer: shape,
         distractor: wrong,
-        factors: vec![("colour", colour.into())],
+        factors: vec![("colour", colour.into()), ("place", at.into())],
     };
     finish(rng, &things, parts)
 }
@@ -178,6 +178,7 @@ fn exists(level: u8, n: usize, rng: &mut Rng) -> Draft {
         factors: vec![
             ("shape", shape.name().into()),
             ("colour", colour.name.into()),
+            ("place", place(target.x, target.y).into()),
         ],
     };
     finish(rng, &things, parts)

@@ -6,7 +6,7 @@ mod row;
 pub(crate) use row::{Meta, content_digest};
 
 use crate::rng::Rng;
-use crate::{Domain, Error, Item, LEVELS, Size, Split, generate};
+use crate::{Domain, Error, Item, LEVELS, Size, Split, generate_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -55,6 +55,8 @@ pub struct Plan {
     pub domains: Vec<Domain>,
     /// Levels 1 to 5, in turn.
     pub levels: Vec<u8>,
+    /// Tasks, by their names in templates (`vqa/colour/1`); none for all.
+    pub tasks: Vec<String>,
     /// The split.
     pub split: Split,
     /// First seed within the split; item `i` has seed `seed + i`.
@@ -122,13 +124,14 @@ impl Plan {
     /// The `i`-th item: domains change fastest, then levels.
     ///
     /// # Errors
-    /// As [`generate`].
+    /// As [`generate_of`].
     pub fn item(&self, i: u64) -> Result<Item, Error> {
         let domains = self.domains.len() as u64;
         let domain = self.domains[(i % domains) as usize];
         let level = self.levels[(i / domains % self.levels.len() as u64) as usize];
         let seed = self.split.seed(self.seed.saturating_add(i))?;
-        generate(domain, level, seed, self.size)
+        let tasks: Vec<&str> = self.tasks.iter().map(String::as_str).collect();
+        generate_of(&tasks, domain, level, seed, self.size)
     }
 
     /// True where the SFT row of an item has no thinking; it follows from the item's id.

@@ -2,6 +2,7 @@
 //! from `GLMV_GOLDEN_DIR`, or `assets/golden` of the repository. Each comparison has a control that
 //! must fail.
 
+mod bundled;
 mod chat;
 mod inputs;
 mod media;

@@ -1,8 +1,10 @@
-//! `glmv gym`: data sets, contact sheets and audits of the practice world.
+//! `glmv gym`: data sets, contact sheets, audits, a tokenizer and evaluations of the practice world.
 
 mod audit;
+mod eval;
 mod make;
 mod show;
+mod tokenizer;
 
 use crate::args::{GymCommand, GymItemArgs};
 use glmv_gym::write::{Layout, Plan};
@@ -15,6 +17,8 @@ pub fn run(command: &GymCommand) -> anyhow::Result<ExitCode> {
         GymCommand::Make(args) => make::run(args),
         GymCommand::Show(args) => show::run(args),
         GymCommand::Audit(args) => audit::run(args),
+        GymCommand::Eval(args) => eval::run(args),
+        GymCommand::Tokenizer(args) => tokenizer::run(args),
     }
 }
 
@@ -23,6 +27,7 @@ fn plan(args: &GymItemArgs, n: u64, layout: Layout, nothink: f64) -> anyhow::Res
     let plan = Plan {
         domains: Domain::list(&args.domain)?,
         levels: args.level.clone(),
+        tasks: args.task.clone(),
         split: Split::find(&args.split)?,
         seed: args.seed,
         n,

@@ -8,7 +8,7 @@ use crate::fit::bytes;
 use anyhow::Context;
 use glmv_model::config::{Family, TextConfig};
 use glmv_model::schema::{Part, tensors};
-use glmv_model::{Checkpoint, Config, write_random};
+use glmv_model::{Checkpoint, Config, RandomOptions, Spread, write_random};
 use glmv_processor::Tokenizer;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,15 @@ use std::process::ExitCode;
 /// Runs the subcommand.
 pub fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     if let (Some(config), Some(out)) = (&args.new, &args.out) {
-        let config = write_random(config, out, args.seed)?;
+        let options = RandomOptions {
+            seed: args.seed,
+            spread: match args.scaled {
+                true => Spread::Scaled,
+                false => Spread::Hf,
+            },
+            like: args.like.as_deref(),
+        };
+        let config = write_random(config, out, options)?;
         let count: usize = tensors(&config).iter().map(|t| t.len()).sum();
         println!(
             "{}: {} random parameters, seed {}",

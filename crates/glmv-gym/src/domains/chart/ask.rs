@@ -48,6 +48,15 @@ impl Asking {
                 ("kind", self.kind.name().into()),
                 ("about", parts.about),
                 ("answer", parts.answer),
+                (
+                    "values",
+                    self.chart
+                        .values
+                        .iter()
+                        .map(i32::to_string)
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                ),
             ],
             caption: format!("{what}: {}.", listed(&shown)),
             scenes: Scenes::Pictures(vec![self.scene]),
