@@ -1,6 +1,7 @@
 //! Gradients, steps and checkpoints on the golden models, on the CPU device and on wgpu.
 
 mod checkpoints;
+mod coded;
 mod equal;
 mod learning;
 mod support;
