@@ -9,3 +9,5 @@ mod program;
 mod reward;
 mod run;
 mod train;
+mod train_disk;
+mod train_plan;
