@@ -204,6 +204,11 @@ pub(crate) const SHADERS: &[Shader] = &[
         sets: &[&[]],
     },
     Shader {
+        name: "adamw_coded",
+        source: include_str!("adamw_coded.wgsl"),
+        sets: &[&[], &[("LANES", "1u")]],
+    },
+    Shader {
         name: "silu_mul",
         source: include_str!("silu_mul.wgsl"),
         sets: ELEMENTWISE,

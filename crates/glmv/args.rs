@@ -268,6 +268,24 @@ pub struct InspectArgs {
     pub planned: PlanArgs,
 }
 
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Keeps {
+    /// Every activation.
+    None,
+    /// The inputs of the layers, which run again.
+    #[default]
+    Layer,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum StateKind {
+    #[default]
+    F32,
+    /// 8 bits per mean, in blocks.
+    #[value(name = "8bit")]
+    Blocks,
+}
+
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Checkpoint folder; no tokenizer is needed.
@@ -303,6 +321,18 @@ pub struct BenchArgs {
     /// Repetitions; median, least and greatest are reported.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub reps: usize,
+    /// Measure training instead: forward and backward of a sequence of --pp tokens, then whole steps.
+    #[arg(long)]
+    pub train: bool,
+    /// Side in pixels of a square picture before the tokens of training.
+    #[arg(long, value_name = "PX", requires = "train", value_parser = clap::value_parser!(u32).range(28..=8192))]
+    pub picture: Option<u32>,
+    /// What training keeps between the passes.
+    #[arg(long, value_enum, default_value_t, requires = "train")]
+    pub recompute: Keeps,
+    /// How training's optimiser keeps its means.
+    #[arg(long, value_enum, default_value_t, requires = "train")]
+    pub states: StateKind,
     /// Do not build pipelines while loading: the first token pays for them.
     #[arg(long)]
     pub no_warm_up: bool,

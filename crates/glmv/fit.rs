@@ -6,6 +6,18 @@ use glmv_model::plan::{Advice, BufferRules, Plan, Section, Settings};
 use glmv_model::{Config, LoadOptions};
 use serde::Serialize;
 
+/// A training run that the device cannot hold; exit code 2.
+#[derive(Debug)]
+pub struct DoesNotFit(pub String);
+
+impl std::fmt::Display for DoesNotFit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DoesNotFit {}
+
 /// A plan with the device's memory beside it.
 #[derive(Debug, Serialize)]
 pub struct Fit {

@@ -232,3 +232,66 @@ fn wrong_settings_are_named() {
     let said = say(&["bench", "--random", "no.json", "--device", "cpu"]);
     assert_clear_error(&said, &["no.json"]);
 }
+
+/// Planned and measured bytes of training.
+fn training(model: &Reduced, args: &[&str]) -> (f64, f64) {
+    let common = ["--train", "--device", "gpu", "--reps", "1"];
+    let report = model.bench(&[&common[..], args].concat());
+    let memory = &report["memory"];
+    let (planned, measured) = (
+        number(&memory["planned_bytes"]),
+        number(&memory["measured"]["peak"]),
+    );
+    println!(
+        "{args:?}: planned {planned}, measured {measured}, {}",
+        planned / measured
+    );
+    assert!(number(&report["step"]["tokens_per_second"]["median"]) > 0.0);
+    (planned, measured)
+}
+
+/// Layers enough that what they keep shows beside weights and states.
+fn small(name: &str) -> Reduced {
+    Reduced::new(name, |c| {
+        let text = &mut c["text_config"];
+        text["num_hidden_layers"] = 6.into();
+        text["intermediate_size"] = 704.into();
+        match name {
+            "mid-moe" => {
+                text["hidden_size"] = 256.into();
+                text["num_attention_heads"] = 8.into();
+                text["n_routed_experts"] = 8.into();
+                text["moe_intermediate_size"] = 128.into();
+                c["vision_config"]["out_hidden_size"] = 256.into();
+            }
+            _ => text["vocab_size"] = 4000.into(),
+        }
+        c["vision_config"]["depth"] = 4.into();
+    })
+}
+
+#[test]
+fn the_plan_of_training_is_within_a_tenth_and_recompute_shows() {
+    if !crate::run::has_adapter() {
+        return;
+    }
+    for name in ["wide-vocabulary", "mid-moe"] {
+        let model = small(name);
+        let mut peaks = Vec::new();
+        for args in [
+            &["--pp", "512", "--recompute", "layer"][..],
+            &["--pp", "512", "--recompute", "none"],
+            &["--pp", "32", "--recompute", "layer", "--states", "8bit"],
+            &["--pp", "32", "--picture", "336", "--recompute", "layer"],
+            &["--pp", "32", "--picture", "336", "--recompute", "none"],
+        ] {
+            let (planned, measured) = training(&model, args);
+            let ratio = planned / measured;
+            assert!((0.9..=1.1).contains(&ratio), "{name} {args:?}: {ratio}");
+            peaks.push(measured);
+        }
+        // A long sequence through six layers, and a picture through four blocks.
+        assert!(peaks[0] < 0.92 * peaks[1], "{name}: {peaks:?}");
+        assert!(peaks[3] < 0.97 * peaks[4], "{name}: {peaks:?}");
+    }
+}

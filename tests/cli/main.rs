@@ -10,3 +10,5 @@ mod reward;
 mod rl;
 mod run;
 mod train;
+mod train_disk;
+mod train_plan;

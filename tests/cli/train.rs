@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A folder with data, a recipe and runs.
-struct Place(TempDir);
+pub struct Place(TempDir);
 
 const RECIPE: &str = r#"
 title = "a test"
@@ -48,7 +48,7 @@ fn row(question: &str, answer: &str, picture: bool) -> String {
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let place = Place(TempDir::new().unwrap());
         let picture = golden().join("media/grad.png");
         fs::copy(picture, place.path("grad.png")).unwrap();
@@ -61,7 +61,7 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -69,7 +69,7 @@ impl Place {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn command(&self, out: &str, more: &[&str]) -> Command {
+    pub fn command(&self, out: &str, more: &[&str]) -> Command {
         let mut command = glmv();
         let model = golden().join("glm4v_moe-f32");
         command.args(["train", "sft", "--device", "cpu", "--plain", "--recipe"]);
@@ -81,11 +81,23 @@ impl Place {
         command
     }
 
-    fn train(&self, out: &str, more: &[&str]) -> crate::program::Said {
+    pub fn train(&self, out: &str, more: &[&str]) -> crate::program::Said {
         self.command(out, more).output().unwrap().into()
     }
 
-    fn steps(&self, out: &str) -> Vec<String> {
+    /// `--plan` of the same.
+    pub fn plan(&self, more: &[&str]) -> crate::program::Said {
+        let model = golden().join("glm4v_moe-f32");
+        let mut command = glmv();
+        command.args(["train", "sft", "--device", "cpu", "--plan", "--recipe"]);
+        command
+            .arg(self.path("recipe.toml"))
+            .arg("--model")
+            .arg(model);
+        command.args(more).output().unwrap().into()
+    }
+
+    pub fn steps(&self, out: &str) -> Vec<String> {
         let dir = self.path(out).join("checkpoints");
         let Ok(entries) = fs::read_dir(dir) else {
             return Vec::new();
@@ -96,13 +108,13 @@ impl Place {
         names
     }
 
-    fn checkpoint(&self, out: &str, step: u64) -> PathBuf {
+    pub fn checkpoint(&self, out: &str, step: u64) -> PathBuf {
         self.path(out).join(format!("checkpoints/step-{step:08}"))
     }
 }
 
 /// Every file below a folder, by its path in it.
-fn bytes(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn bytes(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut all, mut folders) = (Vec::new(), vec![dir.to_path_buf()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {

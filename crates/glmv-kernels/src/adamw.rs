@@ -1,7 +1,8 @@
 //! One step of the AdamW optimiser over flat tensors, in place where nobody else holds them.
 
+use crate::adamw_coded;
 use crate::route::{Op, Route, route};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::CubeBackend;
@@ -23,7 +24,8 @@ pub struct AdamWStep {
 }
 
 impl AdamWStep {
-    fn list(self) -> [f32; 7] {
+    /// All of them, in the order of the shaders' info.
+    pub(crate) fn list(self) -> [f32; 7] {
         let AdamWStep {
             clip,
             beta1,
@@ -106,6 +108,14 @@ pub(crate) trait OptimOps: Backend {
         square: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// Value, codes and scales after a step of the given number.
+    fn adamw_coded(
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: FloatTensor<Self>,
+        step: (AdamWStep, u32),
+    ) -> (FloatTensor<Self>, IntTensor<Self>, FloatTensor<Self>);
 }
 
 impl OptimOps for CubeBackend {
@@ -127,6 +137,15 @@ impl OptimOps for CubeBackend {
         let buffers = [&value, &grad, &mean, &square];
         launch("adamw", vec![], fold(n.div_ceil(64 * 8)), &buffers, &info);
         (value, mean, square)
+    }
+    fn adamw_coded(
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: FloatTensor<Self>,
+        step: (AdamWStep, u32),
+    ) -> (FloatTensor<Self>, IntTensor<Self>, FloatTensor<Self>) {
+        adamw_coded::cube::step([value, grad, scales], codes, step)
     }
 }
 
@@ -167,5 +186,14 @@ impl OptimOps for Flex {
                 }
             });
         (value, mean, square)
+    }
+    fn adamw_coded(
+        value: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        codes: IntTensor<Self>,
+        scales: FloatTensor<Self>,
+        step: (AdamWStep, u32),
+    ) -> (FloatTensor<Self>, IntTensor<Self>, FloatTensor<Self>) {
+        adamw_coded::native::step([value, grad, scales], codes, step)
     }
 }

@@ -18,6 +18,7 @@
 //! | MoE router | [`moe_router`] | `moe_router*.wgsl` | by hand |
 //! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
 //! | optimiser step | [`adamw`] | `adamw.wgsl` | none |
+//! | optimiser step with means of 8 bits | [`adamw_coded`] | `adamw_coded.wgsl` | none |
 //! | choice of tokens | [`sample`] | `sample_*.wgsl` | none |
 //! | log-probabilities of tokens | [`token_logprobs`] | `linear*.wgsl`, `score_*.wgsl` | by hand |
 //!
@@ -29,6 +30,7 @@
 //! `GLMV_KERNELS=twin:rope,attention` forces twins, to bisect a difference.
 
 mod adamw;
+mod adamw_coded;
 mod attention;
 mod attention_paged;
 mod autodiff;
@@ -76,6 +78,7 @@ mod weight;
 mod words;
 
 pub use adamw::{AdamWStep, adamw, adamw_reference};
+pub use adamw_coded::{CodedMeans, MEANS_BLOCK, adamw_coded, adamw_coded_reference};
 pub use attention::{attention, attention_reference};
 pub use attention_paged::{attention_paged, attention_paged_reference};
 pub use counts::{Counts, Watch, counts};

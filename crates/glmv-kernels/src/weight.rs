@@ -148,7 +148,7 @@ impl<const D: usize> Quantised<D> {
 }
 
 /// The bit fields of each word, lowest first: `[rows, words]` → `[rows, words * count]`, exact.
-fn fields(words: Tensor<2, Int>, count: usize, bits: usize) -> Tensor<2> {
+pub(crate) fn fields(words: Tensor<2, Int>, count: usize, bits: usize) -> Tensor<2> {
     let [rows, len] = words.dims();
     let parts: Vec<Tensor<3>> = (0..count)
         .map(|i| {

@@ -262,6 +262,26 @@ impl Checkpoint {
         let values = crate::cast::decode(&stored, 0..len, name)?;
         Ok((values, stored.shape.to_vec()))
     }
+
+    /// The u32 tensor `name`, with its shape.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] or [`Error::Dtype`].
+    pub fn words(&self, name: &str) -> Result<(Vec<u32>, Vec<usize>), Error> {
+        let stored = self.get(name).ok_or_else(|| Error::MissingTensor {
+            name: name.to_string(),
+            more: String::new(),
+        })?;
+        if stored.dtype != Dtype::U32 {
+            return Err(Error::Dtype {
+                name: name.to_string(),
+                found: format!("{:?}", stored.dtype),
+            });
+        }
+        let words = stored.bytes.chunks_exact(4);
+        let words = words.map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Ok((words.collect(), stored.shape.to_vec()))
+    }
 }
 
 fn named(name: &str) -> Option<Precision> {

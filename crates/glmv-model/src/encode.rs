@@ -52,6 +52,19 @@ impl Glm4v {
     /// # Errors
     /// If grids and pixel rows disagree.
     pub fn encode(&self, pixels: Pixels<'_>, probe: &mut Probe) -> Result<Tensor<2>, Error> {
+        let patches = self.patches(pixels)?;
+        let x = self.visual.forward(patches, pixels.grids, probe)?;
+        Ok(self.projector.forward(x, probe))
+    }
+
+    /// Pixels on this model's device.
+    ///
+    /// # Shapes
+    /// → `[n, channels * frames * side²]`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no whole number of patches.
+    pub fn patches(&self, pixels: Pixels<'_>) -> Result<Tensor<2>, Error> {
         let width = self.config().vision.patch_len();
         if !pixels.values.len().is_multiple_of(width) {
             let reason = format!(
@@ -62,9 +75,6 @@ impl Glm4v {
         }
         let rows = pixels.values.len() / width;
         let data = TensorData::new(pixels.values.to_vec(), [rows, width]);
-        let x =
-            self.visual
-                .forward(Tensor::from_data(data, &self.device()), pixels.grids, probe)?;
-        Ok(self.projector.forward(x, probe))
+        Ok(Tensor::from_data(data, &self.device()))
     }
 }

@@ -50,6 +50,6 @@ pub use precision::Precision;
 pub use probe::{LayerRouting, Probe};
 pub use quantise::{Quantisation, quantise_checkpoint};
 pub use random::{RandomOptions, Spread, copy_sidecars, write_random};
-pub use vision::{VisionTower, bicubic_taps, patch_positions};
+pub use vision::{Layout as VisionLayout, VisionTower, bicubic_taps, patch_positions};
 pub use weight::{CodesParam, WeightParam};
-pub use writer::{StoreAs, save, write_floats};
+pub use writer::{NewTensor, StoreAs, Values, save, write_floats, write_values};

@@ -71,29 +71,55 @@ pub fn save(model: &Glm4v, dir: &Path, store: StoreAs, max_shard_bytes: u64) -> 
     )
 }
 
-/// Writes f32 tensors of any names and shapes into `dir` (created; must hold no weights yet), as
-/// [`save`] does; `fill` gives the values of the tensor with the given number.
+/// Values of a tensor of 4-byte elements.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    Floats(Vec<f32>),
+    Words(Vec<u32>),
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        match self {
+            Values::Floats(values) => values.len(),
+            Values::Words(words) => words.len(),
+        }
+    }
+}
+
+/// A tensor to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// Words instead of f32.
+    pub words: bool,
+}
+
+/// Writes tensors of any names and shapes into `dir` (created; must hold no weights yet), as [`save`]
+/// does; `fill` gives the values of the tensor with the given number.
 ///
 /// # Errors
-/// As [`save`]; [`Error::Shape`] if `fill` gives another number of values than the shape has.
-pub fn write_floats(
+/// As [`save`]; [`Error::Shape`] if `fill` gives another number of values than the shape has, and
+/// [`Error::Dtype`] for those of another kind.
+pub fn write_values(
     dir: &Path,
-    tensors: &[(String, Vec<usize>)],
+    tensors: &[NewTensor],
     max_shard_bytes: u64,
-    fill: &mut dyn FnMut(usize) -> Result<Vec<f32>, Error>,
+    fill: &mut dyn FnMut(usize) -> Result<Values, Error>,
 ) -> Result<(), Error> {
     let items: Vec<Item> = (tensors.iter())
-        .map(|(name, shape)| {
+        .map(|tensor| {
             Item::plain(Entry {
-                name: name.clone(),
-                dtype: StoreAs::F32.name().to_string(),
-                shape: shape.clone(),
-                bytes: shape.iter().product::<usize>() * StoreAs::F32.bytes(),
+                name: tensor.name.clone(),
+                dtype: if tensor.words { "U32" } else { "F32" }.to_string(),
+                shape: tensor.shape.clone(),
+                bytes: tensor.shape.iter().product::<usize>() * StoreAs::F32.bytes(),
             })
         })
         .collect();
     write_items(dir, &items, &[], max_shard_bytes, &mut |i, sink| {
-        let (name, shape) = &tensors[i];
+        let NewTensor { name, shape, words } = &tensors[i];
         let values = fill(i)?;
         if values.len() != shape.iter().product::<usize>() {
             return Err(Error::Shape {
@@ -102,7 +128,39 @@ pub fn write_floats(
                 expected: shape.clone(),
             });
         }
-        StoreAs::F32.encode(&values, sink)
+        match (&values, words) {
+            (Values::Floats(values), false) => StoreAs::F32.encode(values, sink),
+            (Values::Words(values), true) => {
+                let mut words = values.iter();
+                words.try_for_each(|word| sink.put(&word.to_le_bytes()))
+            }
+            _ => Err(Error::Dtype {
+                name: name.clone(),
+                found: "values of the other kind".to_string(),
+            }),
+        }
+    })
+}
+
+/// Writes f32 tensors of any names and shapes; see [`write_values`].
+///
+/// # Errors
+/// As [`write_values`].
+pub fn write_floats(
+    dir: &Path,
+    tensors: &[(String, Vec<usize>)],
+    max_shard_bytes: u64,
+    fill: &mut dyn FnMut(usize) -> Result<Vec<f32>, Error>,
+) -> Result<(), Error> {
+    let tensors: Vec<NewTensor> = (tensors.iter())
+        .map(|(name, shape)| NewTensor {
+            name: name.clone(),
+            shape: shape.clone(),
+            words: false,
+        })
+        .collect();
+    write_values(dir, &tensors, max_shard_bytes, &mut |i| {
+        fill(i).map(Values::Floats)
     })
 }
 

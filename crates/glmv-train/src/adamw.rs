@@ -2,9 +2,9 @@
 
 use crate::grads::global_norm;
 use crate::params::map_values;
-use crate::{Error, Grads, Groups, Parameter};
+use crate::{Error, Grads, Groups, Means, Parameter, States};
 use burn::tensor::Tensor;
-use glmv_kernels::{AdamWStep, adamw};
+use glmv_kernels::AdamWStep;
 use glmv_model::Glm4v;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub struct AdamWConfig {
     pub decay_vectors: bool,
     /// Largest global norm of the gradients; longer ones are scaled down to it.
     pub clip: Option<f64>,
+    /// How the means are kept.
+    pub states: States,
 }
 
 impl Default for AdamWConfig {
@@ -35,6 +37,7 @@ impl Default for AdamWConfig {
             decay: 0.1,
             decay_vectors: false,
             clip: Some(1.0),
+            states: States::F32,
         }
     }
 }
@@ -52,7 +55,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct AdamW {
     config: AdamWConfig,
-    states: Vec<Option<[Tensor<1>; 2]>>,
+    states: Vec<Option<Means>>,
     steps: u64,
 }
 
@@ -71,13 +74,18 @@ impl AdamW {
         self.steps
     }
 
-    /// The means of parameter `index`, flat; `None` before its first gradient.
-    pub fn state(&self, index: usize) -> Option<&[Tensor<1>; 2]> {
+    /// How the means are kept.
+    pub fn states(&self) -> States {
+        self.config.states
+    }
+
+    /// The means of parameter `index`; `None` before its first gradient.
+    pub fn state(&self, index: usize) -> Option<&Means> {
         self.states.get(index)?.as_ref()
     }
 
     /// Puts a saved optimiser in place of this one.
-    pub fn restore(&mut self, steps: u64, states: Vec<Option<[Tensor<1>; 2]>>) {
+    pub fn restore(&mut self, steps: u64, states: Vec<Option<Means>>) {
         (self.steps, self.states) = (steps, states);
     }
 
@@ -123,24 +131,33 @@ impl AdamW {
                 true => 0.0,
                 false => group.decay.unwrap_or(self.config.decay),
             };
-            self.update(index, (value, grad), clip, rate * group.rate, decay)
+            self.update(
+                (index, &list[index]),
+                (value, grad),
+                clip,
+                rate * group.rate,
+                decay,
+            )
         })
     }
 
     fn update(
         &mut self,
-        index: usize,
+        (index, parameter): (usize, &Parameter),
         (value, grad): (Tensor<1>, Tensor<1>),
         clip: f64,
         rate: f64,
         decay: f64,
     ) -> Tensor<1> {
         let AdamWConfig {
-            beta1, beta2, eps, ..
+            beta1,
+            beta2,
+            eps,
+            states,
+            ..
         } = self.config;
-        let means = self.states[index]
-            .take()
-            .unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
+        let means = self.states[index].take();
+        let means = means.unwrap_or_else(|| Means::zeros(states, parameter, &value.device()));
         let steps = self.steps as f64;
         let (correct1, correct2) = (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps));
         let step = AdamWStep {
@@ -152,7 +169,7 @@ impl AdamW {
             root: (1.0 / correct2.sqrt()) as f32,
             keep: (1.0 - rate * decay) as f32,
         };
-        let (value, means) = adamw(value, grad, means, step);
+        let (value, means) = means.step(value, grad, step, self.steps);
         self.states[index] = Some(means);
         value
     }

@@ -5,10 +5,9 @@
 //! reached the disk; one to be deleted loses its name first. So whatever a folder is called
 //! `step-N` is complete, at whatever moment the process dies.
 
-use crate::{AdamW, Error, Parameter};
-use burn::tensor::{Device, Tensor, TensorData};
-use glmv_kernels::device::read;
-use glmv_model::{Checkpoint, Glm4v, StoreAs, copy_sidecars, save, write_floats};
+use crate::{AdamW, Error, Means, Parameter};
+use burn::tensor::Device;
+use glmv_model::{Checkpoint, Glm4v, NewTensor, StoreAs, copy_sidecars, save, write_values};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,8 +16,6 @@ use std::path::{Path, PathBuf};
 const MAX_SHARD_BYTES: u64 = 2 << 30;
 const STATE: &str = "state.json";
 const OPTIMIZER: &str = "optimizer";
-/// Names of the optimiser's tensors in their files.
-const MEANS: [&str; 2] = ["mean", "square"];
 
 /// The folder of a run's checkpoints.
 #[derive(Clone, Debug)]
@@ -175,18 +172,8 @@ impl<S> Resumed<S> {
         for index in saved {
             let parameter = (list.get(index))
                 .ok_or_else(|| fail(&dir, format!("has a parameter {index}, the model has not")))?;
-            let mut means = Vec::with_capacity(2);
-            for mean in MEANS {
-                let name = format!("{mean}.{}", parameter.path);
-                let (values, shape) = file.floats(&name)?;
-                if shape != parameter.shape {
-                    let reason = format!("{name}: {shape:?}, the model has {:?}", parameter.shape);
-                    return Err(fail(&dir, reason));
-                }
-                let n = values.len();
-                means.push(Tensor::from_data(TensorData::new(values, [n]), device));
-            }
-            states[index] = <[Tensor<1>; 2]>::try_from(means).ok();
+            let means = Means::read((&dir, &file), adamw.states(), parameter, device)?;
+            states[index] = Some(means);
         }
         adamw.restore(steps, states);
         Ok(())
@@ -201,30 +188,21 @@ fn write<S: Serialize>(
 ) -> Result<(), Error> {
     save(model, dir, StoreAs::F32, MAX_SHARD_BYTES)?;
     copy_sidecars(origin, dir)?;
-    let saved: Vec<usize> = (0..list.len())
-        .filter(|i| adamw.state(*i).is_some())
-        .collect();
-    let tensors: Vec<(usize, usize)> = saved.iter().flat_map(|i| [(*i, 0), (*i, 1)]).collect();
-    let named: Vec<(String, Vec<usize>)> = (tensors.iter())
-        .map(|(i, m)| {
-            (
-                format!("{}.{}", MEANS[*m], list[*i].path),
-                list[*i].shape.clone(),
-            )
-        })
+    let means = (0..list.len()).filter_map(|i| Some((i, adamw.state(i)?)));
+    let means: Vec<(usize, &Means)> = means.collect();
+    let tensors: Vec<NewTensor> = (means.iter())
+        .flat_map(|(i, means)| means.tensors(&list[*i]))
         .collect();
     let optimizer = dir.join(OPTIMIZER);
-    if named.is_empty() {
+    if tensors.is_empty() {
         fs::create_dir_all(&optimizer).map_err(|e| fail(&optimizer, e))?;
     } else {
-        write_floats(&optimizer, &named, MAX_SHARD_BYTES, &mut |at| {
-            let (index, mean) = tensors[at];
-            match adamw.state(index) {
-                Some(means) => Ok(read(means[mean].clone())?),
-                None => unreachable!("only parameters with a state are listed"),
-            }
+        write_values(&optimizer, &tensors, MAX_SHARD_BYTES, &mut |at| {
+            let (_, means) = means[at / 2];
+            Ok(means.values(at % 2)?)
         })?;
     }
+    let saved: Vec<usize> = means.iter().map(|(i, _)| *i).collect();
     json(&optimizer.join(STATE), &saved)?;
     json(&dir.join(STATE), state)?;
     for folder in [&optimizer, dir] {

@@ -20,9 +20,15 @@ pub enum Error {
     Checkpoint { path: PathBuf, reason: String },
     /// Gradients that were NaN or infinite too often.
     #[error(
-        "the gradients of {steps} steps in a row, up to step {step}, were not finite (norm {norm})"
+        "the gradients of {steps} steps in a row, up to step {step}, were not finite (norm {norm}){rows}"
     )]
-    NotFinite { steps: u64, step: u64, norm: f64 },
+    NotFinite {
+        steps: u64,
+        step: u64,
+        norm: f64,
+        /// What the last of them learnt from, where that is known.
+        rows: String,
+    },
     /// A recipe that cannot be used.
     #[error("{path}: {reason}", path = path.display())]
     Recipe { path: PathBuf, reason: String },

@@ -2,9 +2,11 @@
 //!
 //! [`gradients`] scores every counted token, asks the caller how much each score matters, and adds
 //! the gradients of `Σ factor · score` to the sums. With [`Recompute::Layer`] only the inputs
-//! of the layers are kept, and each layer runs again on the way back; the numbers are the same.
+//! of the layers (of the vision tower's blocks) are kept, and each runs again on the way back; the
+//! numbers are the same.
 
 use crate::balance::{SoftmaxLoad, loads, sequence_loss, softmax_load, softmax_loss};
+use crate::visual::{Sight, encode};
 use crate::{Balance, Error, Grads, Micro};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -19,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub enum Recompute {
     /// Every activation.
     None,
-    /// The inputs of the decoder's layers; the vision tower runs again too.
+    /// The inputs of the layers, or of the tower's blocks, which run again.
     #[default]
     Layer,
 }
@@ -58,7 +60,10 @@ impl Distribution {
 /// How a pass runs.
 #[derive(Clone, Debug, Default)]
 pub struct PassOptions {
+    /// Of the decoder.
     pub recompute: Recompute,
+    /// Of the vision tower and the projector.
+    pub recompute_vision: Recompute,
     pub balance: Balance,
     /// This pass's share of the step, by which the balance losses are weighted; 1 for a step of one.
     pub share: f64,
@@ -121,7 +126,8 @@ pub struct Outcome {
 pub fn scores(model: &Glm4v, micro: &Micro, distribution: &Distribution) -> Result<Scores, Error> {
     let model = model.valid();
     let pass = model.packed_pass(&micro.packed)?;
-    let mut x = embed(&model, micro)?;
+    let features = encode(&model, micro)?;
+    let mut x = model.packed_embed(&micro.packed, features)?;
     for index in 0..model.language_model.layers.len() {
         x = model.packed_layer(index, x, &pass, &mut Probe::off())?;
     }
@@ -161,13 +167,6 @@ struct Step<'a> {
     model: &'a Glm4v,
     micro: &'a Micro,
     options: &'a PassOptions,
-}
-
-/// Embedded tokens with features in place.
-pub(crate) fn embed(model: &Glm4v, micro: &Micro) -> Result<Tensor<2>, Error> {
-    let (images, videos) = (micro.image_pixels(), micro.video_pixels());
-    let features = model.encode_all(images, videos, &mut Probe::off())?;
-    Ok(model.packed_embed(&micro.packed, features)?)
 }
 
 /// Log-probabilities of the counted tokens from the last layer's output, and the entropies of the
@@ -272,8 +271,11 @@ impl Step<'_> {
 
     fn kept(&self, factors: FactorsOf<'_>, grads: &mut Grads) -> Result<Outcome, Error> {
         let (model, mut probe) = (self.model, self.probe());
+        let sight = self.sight(&model.valid(), true)?;
+        let features = sight.tracked(model, self.micro)?;
+        let seen = features.as_ref().map(|f| f.rows.clone());
         let pass = model.packed_pass(&self.micro.packed)?;
-        let mut x = embed(model, self.micro)?;
+        let mut x = model.packed_embed(&self.micro.packed, features)?;
         for index in 0..model.language_model.layers.len() {
             x = model.packed_layer(index, x, &pass, &mut probe)?;
         }
@@ -283,15 +285,26 @@ impl Step<'_> {
         if let Some(balance) = self.balance(&layers, load.as_ref()) {
             objective = objective + balance;
         }
-        grads.collect(model, &mut objective.backward());
+        let mut found = objective.backward();
+        let above = seen.and_then(|rows| rows.grad_remove(&mut found));
+        grads.collect(model, &mut found);
+        drop(found);
+        sight.back(model, above, grads)?;
         self.outcome(scores, &layers, load.as_ref())
+    }
+
+    fn sight(&self, plain: &Glm4v, whole: bool) -> Result<Sight<'_>, Error> {
+        let how = (self.options.recompute_vision, whole);
+        Sight::new((self.model, plain), self.micro, how)
     }
 
     fn recomputed(&self, factors: FactorsOf<'_>, grads: &mut Grads) -> Result<Outcome, Error> {
         let (model, mut probe) = (self.model, self.probe());
         let plain = model.valid();
         let pass = plain.packed_pass(&self.micro.packed)?;
-        let mut inputs = vec![embed(&plain, self.micro)?];
+        let sight = self.sight(&plain, false)?;
+        let features = sight.plain(&plain, self.micro)?;
+        let mut inputs = vec![plain.packed_embed(&self.micro.packed, features)?];
         for index in 0..model.language_model.layers.len() {
             let x = inputs[index].clone();
             inputs.push(plain.packed_layer(index, x, &pass, &mut probe)?);
@@ -299,7 +312,7 @@ impl Step<'_> {
         let layers = probe.take_routing();
         let load = self.load(&layers);
 
-        let last = leaf(inputs.pop());
+        let last = leaf(last_of(&mut inputs));
         let (objective, scores) = self.objective(last.clone(), factors)?;
         let mut found = objective.backward();
         let mut up = last.grad_remove(&mut found);
@@ -311,20 +324,36 @@ impl Step<'_> {
             let Some(above) = up else { break };
             up = self.layer_back(
                 index,
-                leaf(inputs.pop()),
+                leaf(last_of(&mut inputs)),
                 above,
                 (&pass, load.as_ref()),
                 grads,
             )?;
         }
         if let Some(above) = up {
-            let x = embed(model, self.micro)?;
-            if x.is_tracked() {
-                let mut found = weighted(x, above).backward();
-                grads.collect(model, &mut found);
-            }
+            self.embed_back(sight, above, grads)?;
         }
         self.outcome(scores, &layers, load.as_ref())
+    }
+
+    /// Embeds again and goes back from the gradient of the first layer's input.
+    fn embed_back(
+        &self,
+        sight: Sight<'_>,
+        above: Tensor<2>,
+        grads: &mut Grads,
+    ) -> Result<(), Error> {
+        let features = sight.tracked(self.model, self.micro)?;
+        let seen = features.as_ref().map(|f| f.rows.clone());
+        let x = (self.model).packed_embed(&self.micro.packed, features)?;
+        if !x.is_tracked() {
+            return Ok(());
+        }
+        let mut found = weighted(x, above).backward();
+        let above = seen.and_then(|rows| rows.grad_remove(&mut found));
+        grads.collect(self.model, &mut found);
+        drop(found);
+        sight.back(self.model, above, grads)
     }
 
     /// Runs layer `index` again and back; the gradient of its input.
@@ -355,9 +384,14 @@ impl Step<'_> {
 }
 
 /// A kept activation as the start of a graph.
-fn leaf(x: Option<Tensor<2>>) -> Tensor<2> {
-    match x {
-        Some(x) => Tensor::from_inner(x).require_grad(),
+pub(crate) fn leaf(x: Tensor<2>) -> Tensor<2> {
+    Tensor::from_inner(x).require_grad()
+}
+
+/// The input that was kept last.
+fn last_of(inputs: &mut Vec<Tensor<2>>) -> Tensor<2> {
+    match inputs.pop() {
+        Some(x) => x,
         None => unreachable!("one input is kept per layer and one for the head"),
     }
 }
@@ -374,6 +408,6 @@ fn weighted_sum(scores: Tensor<1>, factors: Vec<f32>) -> Result<Tensor<1>, Error
 }
 
 /// `Σ x · above`, whose gradient with respect to x is `above`.
-fn weighted(x: Tensor<2>, above: Tensor<2>) -> Tensor<1> {
+pub(crate) fn weighted(x: Tensor<2>, above: Tensor<2>) -> Tensor<1> {
     (x * Tensor::from_inner(above)).sum()
 }

@@ -23,6 +23,11 @@ pub trait Supply {
 
     /// Where the supply stands after the steps it has given, for a checkpoint.
     fn cursor(&self) -> serde_json::Value;
+
+    /// Files and lines of the samples of the last step, as far as they are known.
+    fn places(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Who looks at a run. All calls come from the thread that trains.
@@ -172,7 +177,8 @@ impl Run<'_> {
             sum -= total(scores, weights);
             let shares = weights.iter().map(|w| (-f64::from(*w) / weight) as f32);
             Ok(shares.collect::<Vec<_>>().into())
-        })?;
+        });
+        let report = report.map_err(|error| located(error, &self.supply.places()))?;
         Ok(SupervisedStep {
             report,
             loss: sum / weight,
@@ -253,6 +259,31 @@ pub fn resume(
     resumed.restore(&mut adamw, trainer.parameters(), state.updates, &device)?;
     trainer.resume(state.step, state.skipped, adamw);
     Ok(())
+}
+
+/// Most places that an error lists.
+const PLACES: usize = 6;
+
+/// Says what a step learnt from that could not be taken.
+fn located(error: Error, places: &[String]) -> Error {
+    match error {
+        Error::NotFinite {
+            steps, step, norm, ..
+        } if !places.is_empty() => {
+            let named = places[..places.len().min(PLACES)].join(", ");
+            let more = match places.len().saturating_sub(PLACES) {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            Error::NotFinite {
+                steps,
+                step,
+                norm,
+                rows: format!("; the last one learnt from {named}{more}"),
+            }
+        }
+        other => other,
+    }
 }
 
 /// Weighted sum of the log-probabilities.

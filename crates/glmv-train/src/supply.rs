@@ -12,8 +12,20 @@ pub struct PackedSupply {
     batch: usize,
     state: Option<LoaderState>,
     totals: Totals,
+    /// Where the samples of the last step were read.
+    places: Vec<String>,
     /// Called with every row that was left out.
     bad_row: fn(&glmv_data::Error),
+}
+
+/// How the packs of a recipe are made.
+pub(crate) fn options(data: &DataConfig) -> LoaderOptions {
+    LoaderOptions {
+        long: data.long,
+        window_packs: data.window,
+        max_bad_rows: data.bad_rows,
+        ..LoaderOptions::new(data.sequence)
+    }
 }
 
 impl PackedSupply {
@@ -28,12 +40,7 @@ impl PackedSupply {
         cursor: Option<&serde_json::Value>,
         bad_row: fn(&glmv_data::Error),
     ) -> Result<Self, Error> {
-        let options = LoaderOptions {
-            long: data.long,
-            window_packs: data.window,
-            max_bad_rows: data.bad_rows,
-            ..LoaderOptions::new(data.sequence)
-        };
+        let options = options(data);
         let state: Option<LoaderState> = match cursor {
             None | Some(serde_json::Value::Null) => None,
             Some(cursor) => {
@@ -50,6 +57,7 @@ impl PackedSupply {
             batch: data.batch,
             totals: state.as_ref().map_or_else(Totals::default, |s| s.totals),
             state,
+            places: Vec::new(),
             bad_row,
         })
     }
@@ -63,6 +71,7 @@ impl PackedSupply {
 impl Supply for PackedSupply {
     fn next(&mut self) -> Result<Vec<Vec<Sample>>, Error> {
         let mut micros = Vec::with_capacity(self.batch);
+        self.places.clear();
         while micros.len() < self.batch {
             let pack = self.loader.next().ok_or_else(|| Error::Sample {
                 reason: "the data ended before the last step; give it more epochs".into(),
@@ -70,6 +79,8 @@ impl Supply for PackedSupply {
             pack.bad_rows.iter().for_each(self.bad_row);
             self.totals = pack.totals;
             self.state = Some(pack.state);
+            let places = pack.samples.iter().map(|s| s.place.to_string());
+            self.places.extend(places);
             micros.push(pack.samples.iter().map(sample_of).collect());
         }
         Ok(micros)
@@ -78,6 +89,10 @@ impl Supply for PackedSupply {
     fn cursor(&self) -> serde_json::Value {
         // Counts and file positions: nothing that JSON cannot hold.
         serde_json::to_value(&self.state).unwrap_or(serde_json::Value::Null)
+    }
+
+    fn places(&self) -> Vec<String> {
+        self.places.clone()
     }
 }
 

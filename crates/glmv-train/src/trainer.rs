@@ -22,8 +22,12 @@ pub struct TrainerConfig {
     pub groups: Groups,
     #[serde(default)]
     pub balance: Balance,
+    /// What the decoder keeps between the passes.
     #[serde(default)]
     pub recompute: Recompute,
+    /// What the vision tower and the projector keep; as `recompute` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recompute_vision: Option<Recompute>,
     /// Steps in a row whose gradients are not finite before the run stops.
     #[serde(default = "default_patience")]
     pub patience: u64,
@@ -31,6 +35,13 @@ pub struct TrainerConfig {
 
 fn default_patience() -> u64 {
     5
+}
+
+impl TrainerConfig {
+    /// What the vision tower and the projector keep.
+    pub fn vision(&self) -> Recompute {
+        self.recompute_vision.unwrap_or(self.recompute)
+    }
 }
 
 /// What one step did.
@@ -179,6 +190,7 @@ impl Trainer {
             }
             let options = PassOptions {
                 recompute: self.config.recompute,
+                recompute_vision: self.config.vision(),
                 balance: self.config.balance,
                 share: micro.tokens() as f64 / tokens as f64,
                 distribution: self.distribution.clone(),
@@ -224,6 +236,7 @@ impl Trainer {
                 steps: self.skipped[0],
                 step: self.step,
                 norm,
+                rows: String::new(),
             }),
         }
     }

@@ -1,6 +1,6 @@
 //! Arguments of `glmv train` and `glmv data`.
 
-use super::Device;
+use super::{Device, byte_count};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -128,7 +128,13 @@ pub struct SupervisedArgs {
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Folder of the run: checkpoints, metrics and report.
-    #[arg(long, value_name = "DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required = false,
+        required_unless_present = "plan",
+        default_value_if("plan", "true", ".")
+    )]
     pub out: PathBuf,
     /// Change a setting of the recipe, such as train.schedule.rate=1e-4; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -142,6 +148,15 @@ pub struct SupervisedArgs {
     /// Lines instead of the dashboard.
     #[arg(long)]
     pub plain: bool,
+    /// Print what the run needs on the device, part by part, and do not run.
+    #[arg(long)]
+    pub plan: bool,
+    /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    pub memory: Option<u64>,
+    /// Print the plan as one JSON object.
+    #[arg(long, requires = "plan")]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

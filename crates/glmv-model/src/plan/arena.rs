@@ -22,6 +22,13 @@ const MIB: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block(u64);
 
+impl Block {
+    /// Blocks are numbered from 0 in the order of their allocation.
+    pub(super) fn number(self) -> usize {
+        self.0 as usize
+    }
+}
+
 #[derive(Debug)]
 struct Slice {
     bytes: u64,
@@ -121,6 +128,11 @@ impl Arena {
     /// Size of a new page.
     pub fn page_bytes(&self) -> u64 {
         self.current.page_bytes
+    }
+
+    /// Bytes that are live now.
+    pub fn live(&self) -> u64 {
+        self.live
     }
 
     /// The most bytes that were live at once.

@@ -10,10 +10,12 @@ mod advice;
 mod arena;
 mod format;
 mod pass;
+mod train;
 mod weights;
 
 pub use advice::{Advice, Change};
 pub use format::{CacheFormat, WeightFormat};
+pub use train::{StateFormat, TrainPlan, TrainSettings, Trains};
 pub use weights::{Stored, WeightPart};
 
 use crate::config::Config;
@@ -118,9 +120,17 @@ impl Settings {
 pub enum Section {
     Weights,
     Cache,
+    /// Training: sums of gradients.
+    Gradients,
+    /// Training: the optimiser's means.
+    Optimizer,
+    /// Training: what the forward pass keeps for the backward pass.
+    Saved,
     Activations,
     /// The allocator's own: unused parts of pages, launch descriptions, staging.
     Workspace,
+    /// Training: samples in host memory.
+    Data,
 }
 
 impl Section {
@@ -129,8 +139,12 @@ impl Section {
         match self {
             Section::Weights => "weights",
             Section::Cache => "KV cache",
+            Section::Gradients => "gradients",
+            Section::Optimizer => "optimiser state",
+            Section::Saved => "saved activations",
             Section::Activations => "activations",
             Section::Workspace => "workspace",
+            Section::Data => "data in flight",
         }
     }
 }

@@ -29,8 +29,10 @@ pub struct VisionTower {
     config: VisionConfig,
 }
 
-/// What a set of grids means for the tower: rotary positions, attention ranges, embedding taps.
-struct Layout {
+/// What a set of grids means for the tower: rotary positions, attention ranges, embedding taps. Made by
+/// [`VisionTower::layout`], shared by the blocks of a pass.
+#[derive(Clone, Debug)]
+pub struct Layout {
     /// `[2, n]`: row and column of each patch.
     positions: Tensor<2, Int>,
     /// `[n, 2]`: first and past-the-last patch of each patch's segment.
@@ -90,15 +92,8 @@ impl VisionTower {
         grids: &[[u32; 3]],
         probe: &mut Probe,
     ) -> Result<Tensor<2>, Error> {
-        let layout = self.layout(&patches, grids)?;
-        let eps = self.config.rms_norm_eps;
-        let x = self.patch_embed.forward(patches);
-        probe.record(|| "patch_embed".into(), &x);
-        let x = rms_norm(x, self.post_conv_layernorm.val(), eps);
-        probe.record(|| "post_conv_layernorm".into(), &x);
-        let (index, weight) = layout.taps.clone();
-        let mut x = pos_embed(x, self.position_embedding.val(), index, weight);
-        probe.record(|| "embeddings".into(), &x);
+        let layout = self.layout(patches.dims(), grids, &patches.device())?;
+        let mut x = self.embed(patches, &layout, probe);
         let last = self.blocks.len().saturating_sub(1);
         for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, &self.config, &layout);
@@ -109,13 +104,58 @@ impl VisionTower {
                 probe.record(|| "block_last".into(), &x);
             }
         }
-        let x = rms_norm(x, self.post_layernorm.val(), eps);
+        let x = self.norm(x);
         probe.record(|| "post_layernorm".into(), &x);
         Ok(x)
     }
 
-    fn layout(&self, patches: &Tensor<2>, grids: &[[u32; 3]]) -> Result<Layout, Error> {
-        let [n, width] = patches.dims();
+    /// The input of the first block.
+    ///
+    /// # Shapes
+    /// `patches` `[n, channels * frames * side²]` → `[n, hidden]`.
+    pub fn embed(&self, patches: Tensor<2>, layout: &Layout, probe: &mut Probe) -> Tensor<2> {
+        let x = self.patch_embed.forward(patches);
+        probe.record(|| "patch_embed".into(), &x);
+        let x = rms_norm(x, self.post_conv_layernorm.val(), self.config.rms_norm_eps);
+        probe.record(|| "post_conv_layernorm".into(), &x);
+        let (index, weight) = layout.taps.clone();
+        let x = pos_embed(x, self.position_embedding.val(), index, weight);
+        probe.record(|| "embeddings".into(), &x);
+        x
+    }
+
+    /// Block `index` by itself, for a trainer that runs it again on the way back.
+    ///
+    /// # Shapes
+    /// `[n, hidden]` → `[n, hidden]`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such block.
+    pub fn block(&self, index: usize, x: Tensor<2>, layout: &Layout) -> Result<Tensor<2>, Error> {
+        let block = self.blocks.get(index).ok_or_else(|| Error::Input {
+            reason: format!("block {index} of {}", self.blocks.len()),
+        })?;
+        Ok(block.forward(x, &self.config, layout))
+    }
+
+    /// The norm behind the last block.
+    ///
+    /// # Shapes
+    /// `[n, hidden]` → `[n, hidden]`.
+    pub fn norm(&self, x: Tensor<2>) -> Tensor<2> {
+        rms_norm(x, self.post_layernorm.val(), self.config.rms_norm_eps)
+    }
+
+    /// What the blocks share over `grids`, for patches of shape `[n, width]` on `device`.
+    ///
+    /// # Errors
+    /// As [`VisionTower::forward`].
+    pub fn layout(
+        &self,
+        [n, width]: [usize; 2],
+        grids: &[[u32; 3]],
+        device: &Device,
+    ) -> Result<Layout, Error> {
         let merge = self.config.spatial_merge_size as u32;
         let input = |reason: String| Error::Input { reason };
         if let Some(grid) = grids
@@ -141,7 +181,6 @@ impl VisionTower {
                 "a patch has {width} values, the tower needs {expected}"
             )));
         }
-        let device = patches.device();
         // Videos become one-frame entries: positions repeat, segments do not cross frames.
         let frames: Vec<[u32; 2]> = grids
             .iter()
@@ -151,13 +190,13 @@ impl VisionTower {
         let side = self.config.grid_side;
         let (index, weight) = bicubic_taps(&frames, &positions, side);
         Ok(Layout {
-            positions: axes(&positions, &device),
-            range: segments(&frames, &device),
+            positions: axes(&positions, device),
+            range: segments(&frames, device),
             taps: (
-                Tensor::from_data(TensorData::new(index, [n, 16]), &device),
-                Tensor::from_data(TensorData::new(weight, [n, 16]), &device),
+                Tensor::from_data(TensorData::new(index, [n, 16]), device),
+                Tensor::from_data(TensorData::new(weight, [n, 16]), device),
             ),
-            rope: self.rope_table(&frames, &device),
+            rope: self.rope_table(&frames, device),
         })
     }
 

@@ -1,7 +1,8 @@
 //! Where two ways through the same model part: layer by layer over one token, then kernel by kernel.
 
 use super::Group;
-use crate::{Error, Micro, Sample, pass};
+use crate::visual::encode;
+use crate::{Error, Micro, Sample};
 use burn::module::Module;
 use burn::tensor::s;
 use glmv_engine::Engine;
@@ -154,7 +155,7 @@ fn of_trainer(model: &Glm4v, group: &Group, tokens: &[u32]) -> Result<Trace, Err
     let pass = model.packed_pass(&micro.packed)?;
     let row = micro.tokens() - 1;
     let mut probe = Probe::of_routing();
-    let mut x = pass::embed(&model, &micro)?;
+    let mut x = model.packed_embed(&micro.packed, encode(&model, &micro)?)?;
     let mut hidden = vec![read(x.clone().slice(s![row..row + 1, ..]))?];
     for index in 0..model.language_model.layers.len() {
         x = model.packed_layer(index, x, &pass, &mut probe)?;

@@ -1,8 +1,11 @@
 //! What must not change a gradient: packing, accumulation, recompute. What must: a sample more.
 
-use crate::support::{MODELS, devices, distance, learner, micros, samples, sum};
+use crate::support::{MODELS, devices, distance, learner, load, micros, samples, sum};
 use glmv_model::Glm4v;
-use glmv_train::{Balance, Distribution, Grads, PassOptions, Recompute, Sample, Scores, scores};
+use glmv_train::{
+    Balance, Distribution, Grads, Group, Groups, Part, PassOptions, Recompute, Sample, Scores, freeze,
+    scores,
+};
 
 /// Relative to the largest value of a gradient.
 const TOLERANCE: f32 = 1e-5;
@@ -11,6 +14,7 @@ const LENGTHS: [usize; 4] = [9, 14, 5, 20];
 fn options(recompute: Recompute, balance: Balance) -> PassOptions {
     PassOptions {
         recompute,
+        recompute_vision: recompute,
         balance,
         share: 1.0,
         distribution: Distribution::default(),
@@ -71,6 +75,90 @@ fn recomputed_equals_kept() {
         let alone = scores(model, &micros[0], &Distribution::default()).unwrap();
         assert!(same(&alone, &a[0].scores));
     });
+}
+
+#[test]
+fn the_tower_run_again_equals_the_kept_one() {
+    let (again, kept) = (Recompute::Layer, Recompute::None);
+    each(|model, samples| {
+        let micros = micros(model, &[samples]);
+        let (all, _) = sum(model, &micros, &plain());
+        for (layers, tower) in [(kept, again), (again, kept), (again, again)] {
+            let options = PassOptions {
+                recompute_vision: tower,
+                ..options(layers, Balance::default())
+            };
+            let (found, _) = sum(model, &micros, &options);
+            close(model, &format!("{layers:?}, tower {tower:?}"), &found, &all);
+        }
+        // The tower has gradients at all, and without its picture it has none.
+        let vision = |grads: &Grads| {
+            let list = glmv_train::parameters(model);
+            let of = list
+                .iter()
+                .enumerate()
+                .filter(|(_, p)| p.part == Part::Vision);
+            of.filter(|(index, _)| grads.has(*index)).count()
+        };
+        assert!(vision(&all) > 10);
+        let text: Vec<&[Sample]> = vec![&samples[1..]];
+        let (text, _) = sum(model, &crate::support::micros(model, &text), &plain());
+        assert_eq!(vision(&text), 0);
+    });
+}
+
+#[test]
+fn frozen_parts_change_no_other_gradient() {
+    for device in devices() {
+        for name in MODELS {
+            let whole = learner(name, &device);
+            let samples = samples(&whole, &LENGTHS);
+            let micros = micros(&whole, &[&samples]);
+            let (all, _) = sum(&whole, &micros, &plain());
+            for parts in [
+                &[Part::Vision][..],
+                &[Part::Vision, Part::Projector],
+                &[Part::Text],
+            ] {
+                let frozen = parts.iter().map(|part| (*part, frozen()));
+                let groups = Groups(frozen.collect());
+                let model = freeze(load(name, &device), &groups).unwrap();
+                for (layers, tower) in [(false, false), (false, true), (true, false), (true, true)]
+                {
+                    let how = |again| match again {
+                        true => Recompute::Layer,
+                        false => Recompute::None,
+                    };
+                    let options = PassOptions {
+                        recompute_vision: how(tower),
+                        ..options(how(layers), Balance::default())
+                    };
+                    let (found, _) = sum(&model, &micros, &options);
+                    compare(&model, parts, &found, &all);
+                }
+            }
+        }
+    }
+}
+
+fn frozen() -> Group {
+    Group {
+        freeze: true,
+        ..Group::default()
+    }
+}
+
+/// What learns has the gradient that it has when everything does.
+fn compare(model: &Glm4v, parts: &[Part], found: &Grads, all: &Grads) {
+    let mut learning = Grads::new();
+    for (index, parameter) in glmv_train::parameters(model).iter().enumerate() {
+        if parts.contains(&parameter.part) {
+            assert!(!found.has(index), "{} is frozen", parameter.path);
+        } else if let Some(grad) = all.get(index) {
+            learning.add(index, grad);
+        }
+    }
+    close(model, &format!("{parts:?} frozen"), found, &learning);
 }
 
 #[test]

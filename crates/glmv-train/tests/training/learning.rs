@@ -24,6 +24,7 @@ pub fn config(steps: u64) -> TrainerConfig {
             bias_rate: 1e-3,
         },
         recompute: Recompute::Layer,
+        recompute_vision: None,
         patience: 2,
     }
 }

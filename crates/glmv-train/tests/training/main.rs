@@ -2,6 +2,7 @@
 
 mod agreement;
 mod checkpoints;
+mod coded;
 mod equal;
 mod learning;
 mod support;

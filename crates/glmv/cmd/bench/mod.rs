@@ -1,9 +1,10 @@
 //! `glmv bench`: prefill, decode by batch, picture encoding, start, memory and launches of a
-//! checkpoint or of random weights.
+//! checkpoint or of random weights; training with `--train`.
 
 mod measure;
 mod report;
 mod subject;
+mod train;
 
 use crate::args::BenchArgs;
 use crate::cmd::inspect::plan::read_config;
@@ -19,6 +20,15 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         (None, Some(path)) => Source::Random(path, Box::new(read_config(path)?)),
         (None, None) => bail!("name a checkpoint with --model or a configuration with --random"),
     };
+    if args.train {
+        let loaded = session::load_model(&source, &args.device, None, false, args.json)?;
+        let report = train::measure(args, loaded)?;
+        match args.json {
+            true => println!("{}", serde_json::to_string_pretty(&report)?),
+            false => print!("{}", report.markdown()),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let chunk = if args.no_warm_up {
         None
     } else {
@@ -45,6 +55,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 fn check(args: &BenchArgs) -> anyhow::Result<Vec<usize>> {
     if args.reps == 0 || args.batch.contains(&0) {
         bail!("--reps and --batch must be positive");
+    }
+    if args.train && args.pp < 2 {
+        bail!("--train needs at least --pp 2: a token to predict behind another");
     }
     if args.images == ["none"] {
         return Ok(Vec::new());

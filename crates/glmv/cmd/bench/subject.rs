@@ -93,7 +93,7 @@ impl<'a> Rows<'a> {
 }
 
 /// Token ids spread over the vocabulary; none of them is a placeholder.
-fn ids(model: &Glm4v, len: usize) -> Vec<u32> {
+pub fn ids(model: &Glm4v, len: usize) -> Vec<u32> {
     let config = model.config();
     let special = [config.image_token_id, config.video_token_id];
     let vocab = config.text.vocab_size as u32;
@@ -126,6 +126,11 @@ impl Picture {
     /// Tokens that the picture becomes.
     pub fn tokens(&self) -> usize {
         self.tokens
+    }
+
+    /// Patches and their grid.
+    pub fn into_parts(self) -> (Vec<f32>, Vec<[u32; 3]>) {
+        (self.values, vec![self.grid])
     }
 
     /// Tower and projector, waited for.

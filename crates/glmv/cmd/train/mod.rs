@@ -1,5 +1,6 @@
 //! `glmv train`: a recipe and a checkpoint in, a run with checkpoints, metrics and a report out.
 
+pub mod plan;
 mod rl;
 mod rl_watch;
 mod watch;
@@ -13,8 +14,8 @@ use glmv_model::Glm4v;
 use glmv_monitor::{Display, Level, Monitor, MonitorConfig};
 use glmv_processor::Processor;
 use glmv_train::{
-    AdamW, Checkpoints, Micro, PackedSupply, Recipe, Resumed, Run, RunState, Trainer,
-    TrainerConfig, resume, sample_of,
+    AdamW, Checkpoints, Error, Micro, PackedSupply, Recipe, Resumed, Run, RunState, Survey,
+    Trainer, TrainerConfig, resume, sample_of,
 };
 pub(super) use rl::tasks as rl_tasks;
 use std::path::Path;
@@ -34,12 +35,17 @@ pub fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
 /// Pre-training and fine-tuning: the same loop, recipes apart.
 fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::read(&args.recipe, &args.set)?;
+    if args.plan {
+        let survey = Survey::new(&recipe.data, encoder(args)?).context("training data")?;
+        return plan::print(args, &recipe, survey);
+    }
     let settings = recipe.digest()?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
     let resumed = latest::<RunState>(args, &checkpoints)?;
     session::handle_stop()?;
-    let processor = Arc::new(Processor::from_dir(&args.model)?);
-    let encoder = Encoder::new(processor, EncodeOptions::default())?;
+    let encoder = encoder(args)?;
+    let survey = Survey::new(&recipe.data, encoder.clone()).context("training data")?;
+    plan::refuse(args, &recipe, &survey)?;
     let dir = resumed.as_ref().map_or(args.model.as_path(), |r| &r.dir);
     let mut trainer = trainer(args, dir, &recipe.train)?;
     if let Some(resumed) = &resumed {
@@ -71,7 +77,7 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
         Ok(ended) => ended,
         Err(error) => {
             report.failed(trainer.steps(), &error);
-            return Err(error.into());
+            return Err(ended_early(error, &checkpoints, trainer.steps()));
         }
     };
     let page = report.finish(ended.step, supply.totals())?;
@@ -84,6 +90,24 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
             ExitCode::from(session::INTERRUPTED)
         }
     })
+}
+
+/// A failure with the checkpoint that remains.
+fn ended_early(error: Error, checkpoints: &Checkpoints, step: u64) -> anyhow::Error {
+    let left = match checkpoints.steps().map(|steps| steps.last().copied()) {
+        Ok(Some(last)) => {
+            let dir = checkpoints.dir(last);
+            format!("the last complete checkpoint is {}", dir.display())
+        }
+        _ => "there is no complete checkpoint".to_string(),
+    };
+    anyhow::Error::new(error).context(format!("the run ended after step {step}; {left}"))
+}
+
+/// What makes tokens and patches of rows.
+fn encoder(args: &SupervisedArgs) -> anyhow::Result<Encoder> {
+    let processor = Arc::new(Processor::from_dir(&args.model)?);
+    Ok(Encoder::new(processor, EncodeOptions::default())?)
 }
 
 /// The newest checkpoint of the run, if it is to go on and there is one.

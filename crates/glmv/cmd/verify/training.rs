@@ -12,7 +12,7 @@ use glmv_model::{Glm4v, HubTensors, rope_index};
 use glmv_testkit::Bound;
 use glmv_train::{
     AdamW, AdamWConfig, Balance, Distribution, Grads, Group, Groups, Micro, Outcome, Part,
-    PassOptions, Recompute, Sample, freeze, gradients, parameters, with_values,
+    PassOptions, Recompute, Sample, States, freeze, gradients, parameters, with_values,
 };
 use serde_json::Value;
 
@@ -152,6 +152,7 @@ fn backward(model: &Glm4v, batch: &Batch, balance: Balance) -> anyhow::Result<(G
     let micro = Micro::new(&batch.samples, merge)?;
     let options = PassOptions {
         recompute: Recompute::Layer,
+        recompute_vision: Recompute::Layer,
         balance,
         share: 1.0,
         distribution: Distribution::default(),
@@ -299,6 +300,7 @@ fn optimizer(settings: &Value) -> anyhow::Result<(AdamWConfig, Groups, f64)> {
         decay: number(settings, "weight_decay")?,
         decay_vectors: true,
         clip: None,
+        states: States::F32,
     };
     let groups = Groups(
         Part::ALL

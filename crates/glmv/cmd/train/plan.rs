@@ -1,0 +1,226 @@
+//! What a training run needs against what the device has: `glmv train --plan`, and the refusal of a run
+//! before anything is loaded.
+
+use crate::args::SupervisedArgs;
+use crate::fit::{DoesNotFit, buffers, bytes, capacity};
+use glmv_kernels::device::{Capacity, Info, describe};
+use glmv_model::Config;
+use glmv_model::plan::{Advice, Section, StateFormat, TrainPlan, TrainSettings};
+use glmv_train::{Recipe, Survey};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// A plan with the device's memory beside it.
+#[derive(Debug, Serialize)]
+pub struct TrainFit {
+    pub plan: TrainPlan,
+    pub needed_bytes: u64,
+    pub host_bytes: u64,
+    pub memory: Capacity,
+    /// `None` where the memory is unknown and no buffer limit stands against it.
+    pub fits: Option<bool>,
+    /// The first change with which it would fit.
+    pub advice: Option<Advice>,
+    /// What the same run would need with other settings.
+    pub instead: Vec<Instead>,
+}
+
+/// The same run with one thing changed.
+#[derive(Debug, Serialize)]
+pub struct Instead {
+    pub setting: String,
+    pub needed_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    model: String,
+    recipe: String,
+    device: &'a Info,
+    survey: Survey,
+    #[serde(flatten)]
+    fit: &'a TrainFit,
+}
+
+impl TrainFit {
+    /// Plans training of `config` and compares it with `memory`.
+    pub fn new(config: &Config, settings: &TrainSettings, memory: Capacity) -> Self {
+        let plan = TrainPlan::new(config, settings);
+        let available = memory.bytes.unwrap_or(u64::MAX);
+        let fits = plan.fits(available);
+        TrainFit {
+            needed_bytes: plan.device_bytes(),
+            host_bytes: plan.host_bytes(),
+            advice: match fits {
+                true => None,
+                false => TrainPlan::advise(config, settings, available),
+            },
+            fits: match memory.bytes {
+                None if fits => None,
+                _ => Some(fits),
+            },
+            instead: instead(config, settings),
+            memory,
+            plan,
+        }
+    }
+
+    /// Why the run cannot be and what to change; `None` if nothing stands against it.
+    pub fn refusal(&self) -> Option<String> {
+        if self.fits != Some(false) {
+            return None;
+        }
+        let plan = &self.plan;
+        let parts = TrainPlan::SECTIONS.into_iter();
+        let parts = parts.filter(|s| *s != Section::Data);
+        let parts = parts.map(|s| format!("{} {}", s.name(), bytes(plan.section_bytes(s))));
+        let parts: Vec<String> = parts.collect();
+        let mut text = format!(
+            "training needs {} on the device ({})",
+            bytes(self.needed_bytes),
+            parts.join(", ")
+        );
+        match self.memory.bytes {
+            Some(available) if available < self.needed_bytes => {
+                let source = &self.memory.source;
+                text += &format!(", available are {}: {source}", bytes(available));
+            }
+            _ => text += &self.buffer_reason(),
+        }
+        match &self.advice {
+            Some(advice) => {
+                let changes: Vec<String> = advice.changes.iter().map(ToString::to_string).collect();
+                let (changes, needs) = (changes.join(" "), bytes(advice.device_bytes));
+                text += &format!(". It fits with {changes}, which needs {needs}");
+            }
+            None => {
+                text += ". Neither recompute nor 8-bit states nor shorter sequences make it fit; \
+                         adapters (LoRA) or frozen parts need no gradients and states of the rest"
+            }
+        }
+        Some(text)
+    }
+
+    fn buffer_reason(&self) -> String {
+        let limit = bytes(self.plan.settings.buffers.limit);
+        let unsplit = self.plan.sharded.iter().find(|s| s.shards.is_none());
+        match self.plan.too_large.as_ref().or(unsplit) {
+            Some(s) => format!(
+                "; one tensor of {} ({}) exceeds the device's buffer limit of {limit}",
+                bytes(s.bytes),
+                s.name
+            ),
+            None => String::new(),
+        }
+    }
+
+    fn print(&self) {
+        let plan = &self.plan;
+        for section in TrainPlan::SECTIONS {
+            let total = bytes(plan.section_bytes(section));
+            println!("{:<28}{total:>14}", section.name());
+            for item in plan.items.iter().filter(|i| i.section == section) {
+                let (name, format) = (&item.name, item.format);
+                let host = match item.host_bytes {
+                    0 => "",
+                    _ => "  in host memory",
+                };
+                let size = bytes(item.device_bytes + item.host_bytes);
+                println!("  {name:<26}{format:<4}{size:>10}{host}");
+            }
+        }
+        println!(
+            "{:<28}{:>14}",
+            "needed on the device",
+            bytes(self.needed_bytes)
+        );
+        let available = self.memory.bytes.map_or("unknown".to_string(), bytes);
+        println!("{:<28}{available:>14}  {}", "available", self.memory.source);
+        for other in &self.instead {
+            println!("{:<28}{:>14}", other.setting, bytes(other.needed_bytes));
+        }
+        if self.fits.is_none() {
+            println!("unknown   whether it fits: give the device's memory with --memory");
+        }
+    }
+}
+
+/// The run with and without recompute, and with the other form of states.
+fn instead(config: &Config, settings: &TrainSettings) -> Vec<Instead> {
+    let mut list = Vec::new();
+    let mut add = |setting: &str, changed: TrainSettings| {
+        if changed != *settings {
+            list.push(Instead {
+                setting: setting.to_string(),
+                needed_bytes: TrainPlan::new(config, &changed).device_bytes(),
+            });
+        }
+    };
+    let with = |layers, tower, states| TrainSettings {
+        recompute: layers,
+        recompute_vision: tower,
+        states,
+        ..settings.clone()
+    };
+    let now = (settings.recompute, settings.recompute_vision);
+    add("with recompute", with(true, true, settings.states));
+    add("without recompute", with(false, false, settings.states));
+    add("with 8-bit states", with(now.0, now.1, StateFormat::Blocks));
+    add("with f32 states", with(now.0, now.1, StateFormat::F32));
+    list
+}
+
+/// What a run of `recipe` over such data needs on its device.
+pub fn plan(
+    args: &SupervisedArgs,
+    recipe: &Recipe,
+    survey: &Survey,
+) -> anyhow::Result<(Info, TrainFit)> {
+    let config = Config::from_dir(&args.model)?;
+    let info = describe(args.device.into())?;
+    let settings = survey.settings(recipe, buffers(&info));
+    let memory = capacity(&info, args.memory);
+    let fit = TrainFit::new(&config, &settings, memory);
+    Ok((info, fit))
+}
+
+/// Fails if the device cannot hold the run.
+pub fn refuse(args: &SupervisedArgs, recipe: &Recipe, survey: &Survey) -> anyhow::Result<()> {
+    match plan(args, recipe, survey)?.1.refusal() {
+        Some(reason) => Err(DoesNotFit(reason).into()),
+        None => Ok(()),
+    }
+}
+
+/// Prints the plan of a run; fails, with the plan on stdout, if it does not fit.
+pub fn print(args: &SupervisedArgs, recipe: &Recipe, survey: Survey) -> anyhow::Result<ExitCode> {
+    let (info, fit) = plan(args, recipe, &survey)?;
+    if args.json {
+        let report = Report {
+            model: args.model.display().to_string(),
+            recipe: args.recipe.display().to_string(),
+            device: &info,
+            survey,
+            fit: &fit,
+        };
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        let (plan, s) = (&fit.plan, &fit.plan.settings);
+        println!(
+            "model     {}, {:.2} M parameters, {:.2} M of them learn",
+            args.model.display(),
+            plan.parameters as f64 / 1e6,
+            plan.trained as f64 / 1e6
+        );
+        println!("device    {} ({})", info.name, info.backend);
+        println!(
+            "sequence  {} tokens; of {} looked at, the most: {} tokens, {} counted, {} patches",
+            s.tokens, survey.packs, survey.tokens, s.counted, s.patches
+        );
+        fit.print();
+    }
+    match fit.refusal() {
+        Some(reason) => Err(DoesNotFit(reason).into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
