@@ -19,11 +19,19 @@ pub enum Part {
     Text,
     /// The routers of the experts.
     Router,
+    /// Both factors of the adapters.
+    Adapters,
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Part; 4] = [Part::Vision, Part::Projector, Part::Text, Part::Router];
+    pub const ALL: [Part; 5] = [
+        Part::Vision,
+        Part::Projector,
+        Part::Text,
+        Part::Router,
+        Part::Adapters,
+    ];
 
     /// Name in recipes and reports.
     pub fn name(self) -> &'static str {
@@ -32,11 +40,14 @@ impl Part {
             Part::Projector => "projector",
             Part::Text => "text",
             Part::Router => "router",
+            Part::Adapters => "adapters",
         }
     }
 
     fn of(path: &str) -> Part {
-        if path.starts_with("visual.") {
+        if path.contains(".adapters.") {
+            Part::Adapters
+        } else if path.starts_with("visual.") {
             Part::Vision
         } else if path.starts_with("projector.") {
             Part::Projector
@@ -166,23 +177,31 @@ pub fn with_values(model: &Glm4v, values: &Grads) -> Glm4v {
     })
 }
 
-/// The model with gradients for the parameters that `groups` trains, and none for the others.
+/// The model with gradients for the parameters that `groups` trains, and none for the others. Beside an
+/// adapter nothing else learns.
 ///
 /// # Errors
-/// [`Error::Setting`] if nothing would be trained, or a weight to be trained is not f32.
+/// [`Error::Setting`] if nothing would be trained, a weight to be trained is not f32, or `groups` wants
+/// another part to learn beside an adapter.
 pub fn freeze(model: Glm4v, groups: &Groups) -> Result<Glm4v, Error> {
     struct Mapper<'a> {
         index: usize,
         list: &'a [Parameter],
         groups: &'a Groups,
+        adapted: bool,
         trained: usize,
         half: Option<String>,
+    }
+    impl Mapper<'_> {
+        fn trains(&self, part: Part) -> bool {
+            (part == Part::Adapters || !self.adapted) && self.groups.trains(part)
+        }
     }
     impl ModuleMapper for Mapper<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let parameter = &self.list[self.index];
             self.index += 1;
-            let train = parameter.learnable && self.groups.trains(parameter.part);
+            let train = parameter.learnable && self.trains(parameter.part);
             if train && param.val().dtype() != burn::tensor::DType::F32 {
                 self.half.get_or_insert(parameter.path.clone());
             }
@@ -191,20 +210,32 @@ pub fn freeze(model: Glm4v, groups: &Groups) -> Result<Glm4v, Error> {
         }
     }
     let list = parameters(&model);
-    let mut mapper = Mapper {
-        index: 0,
-        list: &list,
-        groups,
-        trained: 0,
-        half: None,
-    };
-    let model = model.train().map(&mut mapper);
+    let adapted = model.adapter().is_some();
     let refuse = |reason: String| {
         Err(Error::Setting {
             key: "groups".into(),
             reason,
         })
     };
+    let beside = groups
+        .0
+        .iter()
+        .find(|(part, group)| **part != Part::Adapters && !group.freeze);
+    if let (true, Some((part, _))) = (adapted, beside) {
+        let name = part.name();
+        return refuse(format!(
+            "{name}: beside an adapter the model's own weights do not learn"
+        ));
+    }
+    let mut mapper = Mapper {
+        index: 0,
+        list: &list,
+        groups,
+        adapted,
+        trained: 0,
+        half: None,
+    };
+    let model = model.train().map(&mut mapper);
     match (mapper.half, mapper.trained) {
         (Some(path), _) => refuse(format!("{path} is not f32, so its updates would be lost")),
         (None, 0) => refuse("every parameter is frozen".into()),

@@ -31,6 +31,8 @@ pub struct PassOptions {
     pub balance: Balance,
     /// This pass's share of the step, by which the balance losses are weighted; 1 for a step of one.
     pub share: f64,
+    /// Seed of what an adapter drops in this pass; nothing is dropped without one.
+    pub dropout: Option<u64>,
 }
 
 /// What the model says of the counted tokens, in their order.
@@ -94,8 +96,10 @@ pub fn gradients(
     coefficients: &mut dyn FnMut(&Scores) -> Result<Vec<f32>, Error>,
     grads: &mut Grads,
 ) -> Result<Outcome, Error> {
+    // The copy shares the weights, and their gradients are those of `model`.
+    let dropping = options.dropout.map(|seed| model.with_dropout(Some(seed)));
     let step = Step {
-        model,
+        model: dropping.as_ref().unwrap_or(model),
         micro,
         options,
     };

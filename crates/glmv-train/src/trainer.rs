@@ -96,6 +96,12 @@ impl Trainer {
                 return Err(Error::Setting { key, reason });
             }
         }
+        if model.adapter().is_some() && config.balance.bias_rate != 0.0 {
+            return Err(Error::Setting {
+                key: "balance.bias_rate".into(),
+                reason: "changes the routers' biases, which an adapter does not hold".into(),
+            });
+        }
         let model = freeze(model, &config.groups)?;
         Ok(Trainer {
             list: parameters(&model),
@@ -174,6 +180,7 @@ impl Trainer {
                 recompute: self.config.recompute,
                 balance: self.config.balance,
                 share: micro.tokens() as f64 / tokens as f64,
+                dropout: self.dropout(index),
             };
             let mut own = |scores: &Scores| coefficients(index, scores);
             let outcome = gradients(self.model(), micro, &options, &mut own, &mut grads)?;
@@ -201,6 +208,13 @@ impl Trainer {
             counted,
             expert_load: worst_load(&loads),
         })
+    }
+
+    /// Seed of what the adapter drops in micro-step `index` of this step.
+    fn dropout(&self, index: usize) -> Option<u64> {
+        let adapter = self.model().adapter()?;
+        let at = (self.step << 20) ^ index as u64;
+        (adapter.dropout > 0.0).then(|| adapter.seed.rotate_left(32) ^ at)
     }
 
     fn after(&mut self, applied: bool, norm: f64) -> Result<(), Error> {

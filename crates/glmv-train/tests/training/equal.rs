@@ -13,6 +13,7 @@ fn options(recompute: Recompute, balance: Balance) -> PassOptions {
         recompute,
         balance,
         share: 1.0,
+        dropout: None,
     }
 }
 

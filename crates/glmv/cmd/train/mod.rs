@@ -11,7 +11,7 @@ use glmv_model::Glm4v;
 use glmv_monitor::{Display, Level, Monitor, MonitorConfig};
 use glmv_processor::Processor;
 use glmv_train::{
-    AdamW, Checkpoints, Micro, PackedSupply, Recipe, Resumed, Run, RunState, Trainer, resume,
+    AdamW, Checkpoints, Micro, PackedSupply, Part, Recipe, Resumed, Run, RunState, Trainer, resume,
     sample_of,
 };
 use std::path::Path;
@@ -97,9 +97,15 @@ fn trainer(
     resumed: Option<&Resumed<RunState>>,
 ) -> anyhow::Result<Trainer> {
     let selected = session::open(args.device.into())?;
-    let dir = resumed.map_or(args.model.as_path(), |r| r.dir.as_path());
+    let saved = resumed.map(|r| r.dir.as_path());
+    // Beside an adapter the weights are those of the start.
+    let (dir, base) = match &recipe.adapter {
+        Some(adapter) => (args.model.as_path(), adapter.base.into()),
+        None => (saved.unwrap_or(&args.model), Precision::F32),
+    };
+    session::check_precision(&selected, base)?;
     let (model, skipped) = session::with_bar(false, "loading", |progress| {
-        Glm4v::load(dir, &selected.device, Precision::F32, progress)
+        Glm4v::load(dir, &selected.device, base, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     if let Some(first) = skipped.first() {
@@ -108,6 +114,10 @@ fn trainer(
             skipped.len()
         );
     }
+    let model = match &recipe.adapter {
+        Some(adapter) => adapter.attach(model, saved).context("adapter")?,
+        None => model,
+    };
     Ok(Trainer::new(model, recipe.train.clone())?)
 }
 
@@ -174,7 +184,17 @@ fn open_monitor(dir: &Path, config: MonitorConfig) -> anyhow::Result<Monitor> {
 /// What learns, for the notes of the run.
 fn describe(trainer: &Trainer, held_out: &[Micro]) -> String {
     let list = trainer.parameters();
-    let all: usize = list.iter().map(|p| p.len()).sum();
+    let count = |adapters: bool| -> usize {
+        let of = list
+            .iter()
+            .filter(|p| (p.part == Part::Adapters) == adapters);
+        of.map(|p| p.len()).sum()
+    };
     let tokens: usize = held_out.iter().map(Micro::counted).sum();
-    format!("{all} parameters; {tokens} held-out tokens to predict")
+    let adapter = match trainer.model().adapter() {
+        Some(config) => format!(" of a model of {} (rank {})", count(false), config.rank),
+        None => String::new(),
+    };
+    let learning = count(!adapter.is_empty());
+    format!("{learning} parameters{adapter}; {tokens} held-out tokens to predict")
 }

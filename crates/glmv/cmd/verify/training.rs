@@ -154,6 +154,7 @@ fn backward(model: &Glm4v, batch: &Batch, balance: Balance) -> anyhow::Result<(G
         recompute: Recompute::Layer,
         balance,
         share: 1.0,
+        dropout: None,
     };
     let mut grads = Grads::new();
     let n = batch.counted();
