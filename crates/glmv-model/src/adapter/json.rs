@@ -26,19 +26,10 @@ fn is_off(value: &Value) -> bool {
     }
 }
 
-/// The config in `text`, or what is wrong with it and where.
-pub(super) fn read_config(text: &str) -> Result<AdapterConfig, String> {
-    let json: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let map = json.as_object().ok_or("is no object")?;
-    let number = |key: &str, default: Option<f64>| {
-        let found = map.get(key).map(|v| v.as_f64().ok_or(v));
-        match (found, default) {
-            (Some(Ok(value)), _) => Ok(value),
-            (Some(Err(value)), _) => Err(format!("{key} is {value}, expected a number")),
-            (None, Some(default)) => Ok(default),
-            (None, None) => Err(format!("{key} is missing")),
-        }
-    };
+type Map = serde_json::Map<String, Value>;
+
+/// Refuses keys of other kinds of adapters, by name.
+fn check_keys(map: &Map) -> Result<(), String> {
     for (key, value) in map {
         let sound = match key.as_str() {
             "peft_type" => value == "LORA",
@@ -52,25 +43,46 @@ pub(super) fn read_config(text: &str) -> Result<AdapterConfig, String> {
             return Err(format!("{key} is {value}, which is not supported"));
         }
     }
-    let target = map
-        .get("target_modules")
-        .ok_or("target_modules is missing")?;
-    let target = serde_json::from_value(target.clone());
-    let rank = number("r", None)?;
-    if rank.fract() != 0.0 || !(1.0..1e6).contains(&rank) {
-        return Err(format!("r is {rank}, expected a number of at least 1"));
+    Ok(())
+}
+
+fn number(map: &Map, key: &str, default: Option<f64>) -> Result<f64, String> {
+    match (map.get(key), default) {
+        (Some(value), _) => {
+            let number = value.as_f64();
+            number.ok_or_else(|| format!("{key} is {value}, expected a number"))
+        }
+        (None, Some(default)) => Ok(default),
+        (None, None) => Err(format!("{key} is missing")),
     }
-    let rslora = map.get("use_rslora").map(|v| v.as_bool().ok_or(v));
+}
+
+/// The config in `text`, or what is wrong with it and where.
+pub(super) fn read_config(text: &str) -> Result<AdapterConfig, String> {
+    let json: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let map = json.as_object().ok_or("is no object")?;
+    check_keys(map)?;
+    let needed = |key: &str| map.get(key).ok_or_else(|| format!("{key} is missing"));
+    needed("peft_type")?;
+    let target = serde_json::from_value(needed("target_modules")?.clone());
+    let rank = number(map, "r", None)?;
+    if rank.fract() != 0.0 || !(1.0..1e6).contains(&rank) {
+        return Err(format!(
+            "r is {rank}, expected a whole number of at least 1"
+        ));
+    }
+    let rslora = match map.get("use_rslora") {
+        None => false,
+        Some(value) => value
+            .as_bool()
+            .ok_or_else(|| format!("use_rslora is {value}"))?,
+    };
     let config = AdapterConfig {
         target: target.map_err(|_| "target_modules is no name, pattern or list of names")?,
         rank: rank as usize,
-        alpha: number("lora_alpha", Some(8.0))?,
-        dropout: number("lora_dropout", Some(0.0))?,
-        rslora: match rslora {
-            None => false,
-            Some(Ok(on)) => on,
-            Some(Err(value)) => return Err(format!("use_rslora is {value}")),
-        },
+        alpha: number(map, "lora_alpha", Some(8.0))?,
+        dropout: number(map, "lora_dropout", Some(0.0))?,
+        rslora,
         seed: 0,
     };
     config.check().map_err(|e| e.to_string())?;
@@ -143,7 +155,7 @@ mod tests {
             };
             assert!(error.contains(named), "{key}: {error}");
         }
-        for missing in ["r", "target_modules"] {
+        for missing in ["r", "target_modules", "peft_type"] {
             let mut json: Value = serde_json::from_str(sound).unwrap();
             json.as_object_mut().unwrap().remove(missing);
             assert!(

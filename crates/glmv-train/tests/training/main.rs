@@ -1,5 +1,6 @@
 //! Gradients, steps and checkpoints on the golden models, on the CPU device and on wgpu.
 
+mod adapter_runs;
 mod adapters;
 mod checkpoints;
 mod equal;
