@@ -39,7 +39,9 @@ fn stirred(model: Glm4v) -> Glm4v {
                 return param;
             }
             let (id, old, mapper) = param.consume();
-            let mut state = at as u64 + 1;
+            // By the path: a model of codes has fewer parameters.
+            let path = self.1[at].path.bytes();
+            let mut state = path.fold(1u64, |s, b| s.wrapping_mul(31).wrapping_add(u64::from(b)));
             let mut draw = || {
                 state = state
                     .wrapping_mul(6_364_136_223_846_793_005)
