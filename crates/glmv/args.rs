@@ -1,6 +1,7 @@
 //! What the user types, as clap sees it, and its meaning as types of the libraries.
 
 mod gym;
+mod merge;
 mod plan;
 mod quantize;
 mod reward;
@@ -9,6 +10,7 @@ mod train;
 pub use gym::{
     GymAuditArgs, GymCommand, GymEvalArgs, GymItemArgs, GymMakeArgs, GymShowArgs, GymTokenizerArgs,
 };
+pub use merge::MergeArgs;
 pub use plan::{CacheDtype, PlanArgs};
 pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
@@ -46,6 +48,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Write a checkpoint with weights of 8 or 4 bits, or report what they cost.
     Quantize(QuantizeArgs),
+    /// Write a checkpoint with an adapter added to its weights.
+    Merge(MergeArgs),
     /// Score answers, check the rules of the reward, or attack them.
     #[command(subcommand)]
     Reward(RewardCommand),
@@ -115,6 +119,9 @@ pub struct DeviceArgs {
     /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
     #[arg(long, value_name = "BYTES", value_parser = byte_count)]
     pub memory: Option<u64>,
+    /// Adapter folder as PEFT writes it, run beside the weights.
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// Keep the experts of this many last layers in host memory and run them there.
     #[arg(long, value_name = "LAYERS", default_value_t = 0)]
     pub experts_on_host: usize,

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         args::Command::Inspect(args) => cmd::inspect::run(&args),
         args::Command::Bench(args) => cmd::bench::run(&args),
         args::Command::Quantize(args) => cmd::quantize::run(&args),
+        args::Command::Merge(args) => cmd::merge::run(&args),
         args::Command::Reward(command) => cmd::reward::run(&command),
         args::Command::Train(command) => cmd::train::run(&command),
         args::Command::Rl(command) => cmd::rl::run(&command),

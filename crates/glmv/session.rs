@@ -42,11 +42,15 @@ pub fn load(dir: &Path, args: &DeviceArgs, vision: bool, quiet: bool) -> anyhow:
         check_experts(&selected, &config, options)?;
         fit::refuse(&config, &selected.info, options, args.memory)?;
     }
-    let engine = with_bar(quiet, "loading", |progress| {
+    let mut engine = with_bar(quiet, "loading", |progress| {
         Engine::load(dir, &selected.device, options, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     note_skipped(&engine.skipped);
+    if let Some(adapter) = &args.adapter {
+        let model = adapted(engine.model().clone(), adapter)?;
+        engine.set_model(model)?;
+    }
     warm_up(engine.model(), WARM_CHUNK, vision, quiet)?;
     Ok(Session {
         engine,
@@ -110,6 +114,10 @@ pub fn load_model(
             .with_context(|| format!("cannot load {}", path.display()))
     })?;
     note_skipped(&skipped);
+    let model = match &args.adapter {
+        Some(adapter) => adapted(model, adapter)?,
+        None => model,
+    };
     let load_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
     if let Some(chunk) = chunk {
@@ -122,6 +130,12 @@ pub fn load_model(
         load_s,
         warm_up_s: start.elapsed().as_secs_f64(),
     })
+}
+
+/// The model with the adapter of a folder.
+fn adapted(model: Glm4v, adapter: &Path) -> anyhow::Result<Glm4v> {
+    let loaded = model.with_adapter_from(adapter, 0);
+    loaded.with_context(|| format!("cannot use {}", adapter.display()))
 }
 
 /// Builds the pipelines behind a spinner.
@@ -153,7 +167,8 @@ fn storage(dir: &Path, asked: Option<Precision>) -> anyhow::Result<Precision> {
     Ok(checkpoint.precision().unwrap_or(Precision::F32))
 }
 
-fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<()> {
+/// Refuses a storage that the device has not.
+pub fn check_precision(selected: &Selected, precision: Precision) -> anyhow::Result<()> {
     let info = &selected.info;
     if precision == Precision::F16 && info.backend != "cpu" && !info.shader_f16 {
         anyhow::bail!(

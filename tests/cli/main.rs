@@ -1,5 +1,6 @@
 //! Spawns the `glmv` program: answers against the goldens, clear errors for bad input.
 
+mod adapters;
 mod bad_checkpoints;
 mod bad_input;
 mod bench;

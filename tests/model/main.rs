@@ -1,5 +1,6 @@
 //! The model as a library: writing weights back, sharding, batches and caches that agree.
 
+mod adapters;
 mod choices;
 mod consistency;
 mod engine;

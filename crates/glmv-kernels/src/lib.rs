@@ -16,7 +16,7 @@
 //! | writes to a paged cache | [`kv_write`], [`kv_copy`] | `kv_*.wgsl` | none |
 //! | attention over key ranges | [`attention`], [`attention_paged`] | `attention*.wgsl` | by hand, contiguous |
 //! | MoE router | [`moe_router`] | `moe_router*.wgsl` | by hand |
-//! | expert dispatch | [`moe_experts`] | `moe_*.wgsl` | by hand |
+//! | expert dispatch | [`moe_experts`], in parts [`expert_linear`] | `moe_*.wgsl` | by hand |
 //! | optimiser step | [`adamw`] | `adamw.wgsl` | none |
 //! | optimiser step with means of 8 bits | [`adamw_coded`] | `adamw_coded.wgsl` | none |
 //! | choice of tokens | [`sample`] | `sample_*.wgsl` | none |
@@ -35,6 +35,7 @@ mod attention;
 mod attention_paged;
 mod autodiff;
 mod backend;
+mod backend_expert;
 mod backend_few;
 mod backend_flex;
 mod backend_grad;
@@ -51,6 +52,7 @@ pub mod device;
 mod elementwise;
 mod elementwise_backward;
 mod embed;
+mod expert_linear;
 mod flex;
 mod fused;
 mod gather;
@@ -84,6 +86,7 @@ pub use attention_paged::{attention_paged, attention_paged_reference};
 pub use counts::{Counts, Watch, counts};
 pub use elementwise::{silu_mul, silu_mul_reference, swiglu, swiglu_reference};
 pub use embed::{embed, embed_reference};
+pub use expert_linear::{expert_linear, expert_linear_reference};
 pub use fused::{
     After, CacheRows, FEW_ROWS, Heads, Norm, Shard, fused_experts, fused_experts_reference,
     fused_linear, fused_linear_reference, fused_qkv, fused_qkv_reference, qkv_is_fused,

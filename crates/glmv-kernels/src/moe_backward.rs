@@ -23,6 +23,21 @@ impl Problem {
         scaled: bool,
     ) -> CubeTensor {
         let y = self.floats(self.slots(), columns);
+        self.grouped_nn_into(plan, rows, w, [inner, row_div], scaled, &y);
+        y
+    }
+
+    /// [`Problem::grouped_nn`] into the rows of `y`; rows of slots that are not planned stay.
+    pub(super) fn grouped_nn_into(
+        &self,
+        plan: &Plan,
+        rows: &CubeTensor,
+        w: &CubeTensor,
+        [inner, row_div]: [usize; 2],
+        scaled: bool,
+        y: &CubeTensor,
+    ) {
+        let columns = y.shape()[1];
         if let Some(Form::Sub(tile)) = plan.form {
             let mut params = vec![
                 self.int(),
@@ -33,9 +48,9 @@ impl Problem {
             let info = [plan.max_tiles, columns / 4, inner / 4, row_div].map(|v| v as u32);
             let grid = fold(plan.max_tiles * columns.div_ceil(64));
             let (sorted, offsets, tiles) = (&plan.sorted, &plan.offsets, &plan.tiles);
-            let buffers = [rows, w, sorted, offsets, tiles, &self.weights, &y];
+            let buffers = [rows, w, sorted, offsets, tiles, &self.weights, y];
             launch("moe_nn_sub", params, grid, &buffers, &info);
-            return y;
+            return;
         }
         let fours = columns.is_multiple_of(4) && inner.is_multiple_of(4);
         let (mut params, _) = vec_params(if fours { 4 } else { 1 });
@@ -51,13 +66,12 @@ impl Problem {
         let info = [plan.max_tiles, columns / v, inner / v, row_div].map(|v| v as u32);
         let grid = fold(plan.max_tiles * (columns / v).div_ceil(2 * WG));
         let (sorted, offsets, tiles) = (&plan.sorted, &plan.offsets, &plan.tiles);
-        let buffers = [rows, w, sorted, offsets, tiles, &self.weights, &y];
+        let buffers = [rows, w, sorted, offsets, tiles, &self.weights, y];
         launch("moe_nn", params, grid, &buffers, &info);
-        y
     }
 
     /// `dw[e] = sum over slots s of e of scale_s * a[s / a_div]ᵀ · b[s / b_div]`, `[experts, n, k]`.
-    fn grouped_tn(
+    pub(super) fn grouped_tn(
         &self,
         plan: &Plan,
         (a, a_div): (&CubeTensor, usize),

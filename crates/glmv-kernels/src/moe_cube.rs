@@ -24,6 +24,8 @@ mod router;
 pub(crate) use router::moe_router;
 #[path = "moe_backward.rs"]
 mod backward;
+#[path = "expert_linear_cube.rs"]
+pub(crate) mod linear;
 pub(crate) use backward::moe_experts_grad;
 
 /// Everything the expert launches share.
@@ -282,17 +284,30 @@ impl Problem {
         [columns, inner, row_div]: [usize; 3],
     ) -> CubeTensor {
         let y = self.floats(self.slots(), columns);
+        self.grouped_into(plan, rows, w, [inner, row_div], &y);
+        y
+    }
+
+    /// [`Problem::grouped`] into the rows of `y`; rows of slots that are not planned stay.
+    fn grouped_into(
+        &self,
+        plan: &Plan,
+        rows: &CubeTensor,
+        w: &CubeTensor,
+        [inner, row_div]: [usize; 2],
+        y: &CubeTensor,
+    ) {
+        let columns = y.shape()[1];
         if let (Some(form), Some(w)) = (plan.form, Words::floats(w)) {
-            tile::experts(rows, &w, &plan.tiles(form), &y, row_div, false);
-            return y;
+            tile::experts(rows, &w, &plan.tiles(form), y, row_div, false);
+            return;
         }
         let (mut params, groups) = self.product(w, inner);
         let per_group = self.tile(plan, &mut params, 8);
         let info = [plan.max_tiles, columns, groups, row_div].map(|v| v as u32);
         let grid = fold(plan.max_tiles * columns.div_ceil(per_group));
-        let buffers = [rows, w, &plan.sorted, &plan.offsets, &plan.tiles, &y];
+        let buffers = [rows, w, &plan.sorted, &plan.offsets, &plan.tiles, y];
         launch("moe_down", params, grid, &buffers, &info);
-        y
     }
 
     /// Sums a token's slots of this shard, by the router's weights or plainly.

@@ -69,7 +69,7 @@ fn route_token(logits: &[f32], bias: &[f32], config: RouterConfig) -> (Vec<i64>,
 }
 
 /// Slots (token * top_k + j) of each expert of the shard, in slot order.
-fn slots_by_expert(ids: &[i64], base: usize, shard: usize) -> Vec<Vec<usize>> {
+pub(crate) fn slots_by_expert(ids: &[i64], base: usize, shard: usize) -> Vec<Vec<usize>> {
     let mut slots = vec![Vec::new(); shard];
     for (slot, id) in ids.iter().enumerate() {
         let local = usize::try_from(*id)

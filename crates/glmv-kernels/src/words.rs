@@ -156,9 +156,22 @@ pub(crate) fn experts(
     gated: bool,
     row_div: usize,
 ) -> CubeTensor {
-    let rows = w.words.shape()[1];
-    let (columns, per_lane) = if gated { (rows / 2, 2) } else { (rows, 4) };
+    let columns = w.words.shape()[1] / if gated { 2 } else { 1 };
     let out = empty(x, [slots.slots, columns], DType::F32);
+    experts_into(x, w, slots, gated, row_div, &out);
+    out
+}
+
+/// [`experts`] into the rows of `out`.
+pub(crate) fn experts_into(
+    x: &CubeTensor,
+    w: &Words,
+    slots: &Slots<'_>,
+    gated: bool,
+    row_div: usize,
+    out: &CubeTensor,
+) {
+    let (columns, per_lane) = (out.shape()[1], if gated { 2 } else { 4 });
     let wide = slots.num_tiles * columns.div_ceil(8 * per_lane) > MANY_GROUPS;
     let (name, mut params, owners) = shape("moe_rows_sub", "moe_rows", lanes_of_eight(x), wide);
     let (sorted, offsets, m) = slots.sorted.unwrap_or((slots.tiles, slots.tiles, 1));
@@ -181,9 +194,8 @@ pub(crate) fn experts(
         slots.experts,
     ];
     let grid = fold(slots.num_tiles * columns.div_ceil(per_lane * owners));
-    let buffers = [x, &w.words, &w.scales, sorted, offsets, slots.tiles, &out];
+    let buffers = [x, &w.words, &w.scales, sorted, offsets, slots.tiles, out];
     launch(name, params, grid, &buffers, &info.map(|v| v as u32));
-    out
 }
 
 /// Rows of a table by id, less `base`; zeros for ids outside it.

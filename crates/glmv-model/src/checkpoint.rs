@@ -90,6 +90,21 @@ impl Checkpoint {
                 ));
             }
         }
+        Self::of_shards(shards, names)
+    }
+
+    /// Maps one file of tensors and reads its header.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`], of this file.
+    pub fn open_file(path: &Path) -> Result<Self, Error> {
+        let shard = open_shard(path)?;
+        let names = shard.metadata.tensors().into_keys();
+        let names = names.map(|name| (name, 0)).collect();
+        Self::of_shards(vec![shard], names)
+    }
+
+    fn of_shards(shards: Vec<Shard>, names: BTreeMap<String, usize>) -> Result<Self, Error> {
         let mut checkpoint = Checkpoint {
             shards,
             synthetic: None,

@@ -64,6 +64,9 @@ pub enum Error {
         needed: u64,
         limit: u64,
     },
+    /// An adapter that cannot be, or not for this model.
+    #[error("adapter: {reason}")]
+    Adapter { reason: String },
     /// Inputs of a forward pass disagree.
     #[error("model input: {reason}")]
     Input { reason: String },

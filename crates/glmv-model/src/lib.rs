@@ -3,6 +3,7 @@
 //! Start at [`Glm4v::forward`] in `model.rs`. Field names are those of HF transformers, so that
 //! weights map by path. Called by `glmv-engine` (inference) and the trainers.
 
+mod adapter;
 mod cast;
 mod checkpoint;
 mod codes;
@@ -32,6 +33,10 @@ mod warm_up;
 mod weight;
 mod writer;
 
+pub use adapter::{
+    AdapterConfig, AdapterModule, ExpertLora, Lora, MergeOptions, Targets, adapter_modules,
+    merge_adapter, save_adapter,
+};
 pub use checkpoint::{Checkpoint, Stored};
 pub use config::Config;
 pub use decoder::{BlockId, Decoder, FeedForward, KvCache, KvPool, Layer, Moe, PoolConfig};

@@ -2,18 +2,22 @@
 //! too small for it.
 
 use crate::piece::Piece;
-use crate::{Error, WeightParam, loader::Loader};
+use crate::{Error, Lora, WeightParam, loader::Loader};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, s};
 use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
+use std::ops::Range;
 
-/// `x · Wᵀ + b` with W in the hub's `[out, in]` layout.
+/// `x · Wᵀ + b` with W in the hub's `[out, in]` layout, and what adapters add to it. A layer with an
+/// adapter runs op by op where one without runs in a fused launch.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// Row shards `[out_i, in]`.
     pub weight: Vec<WeightParam<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// Of the modules that the layer holds, in the order of its rows.
+    pub adapters: Vec<Lora>,
 }
 
 impl Linear {
@@ -32,7 +36,11 @@ impl Linear {
             true => Some(loader.f32(&format!("{prefix}.bias"), [out])?),
             false => None,
         };
-        Ok(Linear { weight, bias })
+        Ok(Linear {
+            weight,
+            bias,
+            adapters: Vec::new(),
+        })
     }
 
     /// Loads `{prefix}.{name}.weight` `[rows, inner]` and, if `bias`, `{prefix}.{name}.bias` for each
@@ -58,12 +66,55 @@ impl Linear {
             true => Some(loader.f32_joined(&biases)?),
             false => None,
         };
-        Ok(Linear { weight, bias })
+        Ok(Linear {
+            weight,
+            bias,
+            adapters: Vec::new(),
+        })
     }
 
     /// # Shapes
     /// `x` `[.., in]` → `[.., out]`, f32.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if self.adapters.is_empty() {
+            return self.base(x);
+        }
+        let y = self.base(x.clone());
+        let rows = y.dims()[D - 1];
+        self.adapted(y, x, 0..rows)
+    }
+
+    /// Rows `rows` of the output, with what the adapters add to them; modules without one get zeros.
+    fn adapted<const D: usize>(&self, y: Tensor<D>, x: Tensor<D>, rows: Range<usize>) -> Tensor<D> {
+        let zeros = |count: usize| {
+            let mut dims = y.dims();
+            dims[D - 1] = count;
+            Tensor::<D>::zeros(dims, &y.device())
+        };
+        let (mut at, mut parts) = (rows.start, Vec::new());
+        for lora in &self.adapters {
+            let own = lora.rows();
+            let run = own.start.max(at)..own.end.min(rows.end);
+            if run.is_empty() {
+                continue;
+            }
+            if run.start > at {
+                parts.push(zeros(run.start - at));
+            }
+            at = run.end;
+            parts.push(lora.delta(x.clone(), run));
+        }
+        if parts.is_empty() {
+            return y;
+        }
+        if at < rows.end {
+            parts.push(zeros(rows.end - at));
+        }
+        y + Tensor::cat(parts, D - 1)
+    }
+
+    /// [`Linear::forward`] without adapters.
+    fn base<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if let [weight] = self.weight.as_slice() {
             return linear(x, weight.val(), self.bias.as_ref().map(Param::val));
         }
@@ -92,6 +143,7 @@ impl Linear {
         let whole = self.bias.is_none() || matches!(after, After::Bias(_));
         if let [weight] = self.weight.as_slice()
             && whole
+            && self.adapters.is_empty()
         {
             return fused_linear(x, norm, weight.val(), after);
         }
@@ -107,10 +159,12 @@ impl Linear {
         }
     }
 
-    /// The weight and bias, if the weight lies in one shard.
+    /// The weight and bias, if the weight lies in one shard and is all there is.
     pub fn whole(&self) -> Option<(Weight<2>, Option<Tensor<1>>)> {
         match self.weight.as_slice() {
-            [weight] => Some((weight.val(), self.bias.as_ref().map(Param::val))),
+            [weight] if self.adapters.is_empty() => {
+                Some((weight.val(), self.bias.as_ref().map(Param::val)))
+            }
             _ => None,
         }
     }
@@ -120,12 +174,16 @@ impl Linear {
     ///
     /// # Shapes
     /// `x` `[tokens, in]` → `[tokens, range.len()]`.
-    pub fn forward_rows(&self, x: Tensor<2>, range: std::ops::Range<usize>) -> Tensor<2> {
+    pub fn forward_rows(&self, x: Tensor<2>, range: Range<usize>) -> Tensor<2> {
         match self.weight.as_slice() {
             [weight] => {
                 let rows = s![range.start..range.end];
                 let bias = self.bias.as_ref().map(|b| b.val().slice(rows));
-                linear(x, weight.val().narrow(range.start, range.end), bias)
+                let weight = weight.val().narrow(range.start, range.end);
+                match self.adapters.is_empty() {
+                    true => linear(x, weight, bias),
+                    false => self.adapted(linear(x.clone(), weight, bias), x, range),
+                }
             }
             _ => self.forward(x).slice(s![.., range.start..range.end]),
         }

@@ -7,8 +7,8 @@ use crate::paging::{Pages, Rows, ranges};
 use crate::projector::Projector;
 use crate::schema::LANGUAGE;
 use crate::{
-    Checkpoint, Decoder, Error, KvCache, KvPool, Linear, LoadOptions, Loader, Precision, Probe,
-    Progress, VisionTower, WeightParam,
+    AdapterConfig, Checkpoint, Decoder, Error, KvCache, KvPool, Linear, LoadOptions, Loader,
+    Precision, Probe, Progress, VisionTower, WeightParam,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
@@ -32,6 +32,9 @@ pub struct Glm4v {
     precision: Precision,
     #[module(skip)]
     rope: RopeCache,
+    /// Of the adapter, if there is one.
+    #[module(skip)]
+    pub(crate) adapter: Option<Arc<AdapterConfig>>,
 }
 
 /// The rotary tables of the longest sequence so far, plain and for a device that records gradients;
@@ -90,6 +93,7 @@ impl Glm4v {
             language_model: Decoder::load(loader, &config)?,
             lm_head,
             rope: RopeCache::default(),
+            adapter: None,
             precision: loader.precision(),
             config,
         };
@@ -274,6 +278,7 @@ impl Glm4v {
             None => Linear {
                 weight: self.embed_tokens.clone(),
                 bias: None,
+                adapters: Vec::new(),
             }
             .forward(hidden),
         }

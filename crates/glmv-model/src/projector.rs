@@ -59,7 +59,11 @@ impl Projector {
         let norm =
             |part: &str| loader.f32(&name(&format!("merger.post_projection_norm.{part}")), [out]);
         Ok(Projector {
-            downsample: Linear { weight, bias },
+            downsample: Linear {
+                weight,
+                bias,
+                adapters: Vec::new(),
+            },
             proj: Linear::load(loader, &name("merger.proj"), [out, out], false)?,
             post_projection_norm_weight: norm("weight")?,
             post_projection_norm_bias: norm("bias")?,

@@ -11,6 +11,7 @@ use crate::schema::{TensorSpec, VISUAL, tensors};
 use crate::writer::{Entry, Item, Sink, write_items};
 use crate::{Error, Precision, Progress};
 use glmv_quant::{BLOCK, Format};
+use safetensors::tensor::Dtype;
 use std::ops::Range;
 use std::path::Path;
 
@@ -122,7 +123,7 @@ pub fn quantise_checkpoint(
 }
 
 /// Where a hub tensor's values are in the source: under its own name, or a run of a fused stack.
-struct Source<'a> {
+pub(crate) struct Source<'a> {
     stored: Stored<'a>,
     name: String,
     elements: Range<usize>,
@@ -130,7 +131,7 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn find(checkpoint: &'a Checkpoint, spec: &TensorSpec) -> Result<Self, Error> {
+    pub(crate) fn find(checkpoint: &'a Checkpoint, spec: &TensorSpec) -> Result<Self, Error> {
         let (name, start, shape) = match checkpoint.contains(&spec.name) {
             true => (spec.name.clone(), 0, None),
             false => fused(spec).ok_or_else(|| missing(&spec.name))?,
@@ -159,7 +160,12 @@ impl<'a> Source<'a> {
         })
     }
 
-    fn values(&self, range: Range<usize>) -> Result<Vec<f32>, Error> {
+    /// Type of the values in the file.
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.stored.dtype
+    }
+
+    pub(crate) fn values(&self, range: Range<usize>) -> Result<Vec<f32>, Error> {
         let first = self.elements.start;
         decode(
             &self.stored,

@@ -20,7 +20,7 @@ pub enum StoreAs {
 }
 
 impl StoreAs {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             StoreAs::F32 => "F32",
             StoreAs::F16 => "F16",
@@ -28,14 +28,14 @@ impl StoreAs {
         }
     }
 
-    fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         match self {
             StoreAs::F32 => 4,
             StoreAs::F16 | StoreAs::BF16 => 2,
         }
     }
 
-    fn encode(self, values: &[f32], out: &mut Sink<'_>) -> Result<(), Error> {
+    pub(crate) fn encode(self, values: &[f32], out: &mut Sink<'_>) -> Result<(), Error> {
         for v in values {
             match self {
                 StoreAs::F32 => out.put(&v.to_le_bytes())?,
@@ -304,6 +304,26 @@ pub(crate) fn write_items(
         std::fs::write(&path, format!("{json:#}\n")).map_err(|e| fail(&path, e))?;
     }
     Ok(())
+}
+
+/// Writes `items` in order into the one file `path`, which must not exist; `emit` as in
+/// [`write_items`].
+pub(crate) fn write_file(
+    path: &Path,
+    items: &[Item],
+    metadata: &[(&str, &str)],
+    emit: Emit<'_>,
+) -> Result<(), Error> {
+    if path.exists() {
+        return Err(fail(path, "exists already"));
+    }
+    let partial = path.with_extension("partial");
+    if let Err(error) = write_shard(&partial, items, 0..items.len(), metadata, emit) {
+        // The original error matters more than a left-over file.
+        let _ = std::fs::remove_file(&partial);
+        return Err(error);
+    }
+    std::fs::rename(&partial, path).map_err(|e| fail(path, e))
 }
 
 /// Runs of items that make one file each.

@@ -1,5 +1,5 @@
-//! Checkpoints of a run on disk: weights in the hub layout, the optimiser's means, and the state of
-//! everything else.
+//! Checkpoints of a run on disk: weights in the hub layout, or the adapter where one learns, the
+//! optimiser's means, and the state of everything else.
 //!
 //! A checkpoint is written under a hidden name and gets its own by one rename, after its files have
 //! reached the disk; one to be deleted loses its name first. So whatever a folder is called
@@ -7,7 +7,9 @@
 
 use crate::{AdamW, Error, Means, Parameter};
 use burn::tensor::Device;
-use glmv_model::{Checkpoint, Glm4v, NewTensor, StoreAs, copy_sidecars, save, write_values};
+use glmv_model::{
+    Checkpoint, Glm4v, NewTensor, StoreAs, copy_sidecars, save, save_adapter, write_values,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +87,7 @@ impl Checkpoints {
 
     /// Writes the checkpoint of `step` and deletes old ones, never `best` and never this one.
     /// `origin` is the checkpoint the model was loaded from: its config, tokenizer and processor
-    /// files are copied, so that the result runs like any model.
+    /// files are copied, so that the result runs like any model; an adapter only names it.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] and [`Error::Model`] if something cannot be written (a full disk, say);
@@ -186,8 +188,13 @@ fn write<S: Serialize>(
     origin: &Path,
     state: &S,
 ) -> Result<(), Error> {
-    save(model, dir, StoreAs::F32, MAX_SHARD_BYTES)?;
-    copy_sidecars(origin, dir)?;
+    match model.adapter() {
+        Some(_) => save_adapter(model, dir, origin)?,
+        None => {
+            save(model, dir, StoreAs::F32, MAX_SHARD_BYTES)?;
+            copy_sidecars(origin, dir)?;
+        }
+    }
     let means = (0..list.len()).filter_map(|i| Some((i, adamw.state(i)?)));
     let means: Vec<(usize, &Means)> = means.collect();
     let tensors: Vec<NewTensor> = (means.iter())

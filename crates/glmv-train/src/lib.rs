@@ -4,6 +4,7 @@
 //! the way back, layer by layer where memory is short. [`AdamW`] turns the sums into new weights.
 
 mod adamw;
+mod adapter;
 mod balance;
 mod checkpoint;
 mod error;
@@ -23,6 +24,7 @@ mod trainer;
 mod visual;
 
 pub use adamw::{AdamW, AdamWConfig, Step};
+pub use adapter::{AdapterRecipe, Base};
 pub use balance::{Balance, balance_router};
 pub use checkpoint::{Checkpoints, Resumed};
 pub use error::Error;

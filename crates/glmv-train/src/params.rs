@@ -19,11 +19,19 @@ pub enum Part {
     Text,
     /// The routers of the experts.
     Router,
+    /// Both factors of the adapters.
+    Adapters,
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Part; 4] = [Part::Vision, Part::Projector, Part::Text, Part::Router];
+    pub const ALL: [Part; 5] = [
+        Part::Vision,
+        Part::Projector,
+        Part::Text,
+        Part::Router,
+        Part::Adapters,
+    ];
 
     /// Name in recipes and reports.
     pub fn name(self) -> &'static str {
@@ -32,11 +40,14 @@ impl Part {
             Part::Projector => "projector",
             Part::Text => "text",
             Part::Router => "router",
+            Part::Adapters => "adapters",
         }
     }
 
     fn of(path: &str) -> Part {
-        if path.starts_with("visual.") {
+        if path.contains(".adapters.") {
+            Part::Adapters
+        } else if path.starts_with("visual.") {
             Part::Vision
         } else if path.starts_with("projector.") {
             Part::Projector
@@ -119,6 +130,30 @@ pub fn parameters(model: &Glm4v) -> Vec<Parameter> {
     visitor.1
 }
 
+/// The paths and flat values of the parameters of `part`, in the order of [`parameters`].
+pub(crate) fn values_of(model: &Glm4v, part: Part) -> Vec<(String, Tensor<1>)> {
+    struct Visitor(Path, Part, Vec<(String, Tensor<1>)>);
+    impl ModuleVisitor for Visitor {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let path = self.0.join();
+            if Part::of(&path) == self.1 {
+                let values = param.val();
+                let len = values.dims().iter().product::<usize>();
+                self.2.push((path, values.reshape([len])));
+            }
+        }
+    }
+    let mut visitor = Visitor(Path::default(), part, Vec::new());
+    model.visit(&mut visitor);
+    visitor.2
+}
+
 /// Calls `update` for every parameter that `wanted` names, with its place in the list and its values,
 /// and puts what it returns in their place. The values come without
 /// another handle, so that they can be changed in place unless a copy of the model shares them.
@@ -166,23 +201,31 @@ pub fn with_values(model: &Glm4v, values: &Grads) -> Glm4v {
     })
 }
 
-/// The model with gradients for the parameters that `groups` trains, and none for the others.
+/// The model with gradients for the parameters that `groups` trains, and none for the others. Beside an
+/// adapter nothing else learns.
 ///
 /// # Errors
-/// [`Error::Setting`] if nothing would be trained, or a weight to be trained is not f32.
+/// [`Error::Setting`] if nothing would be trained, a weight to be trained is not f32, or `groups` wants
+/// another part to learn beside an adapter.
 pub fn freeze(model: Glm4v, groups: &Groups) -> Result<Glm4v, Error> {
     struct Mapper<'a> {
         index: usize,
         list: &'a [Parameter],
         groups: &'a Groups,
+        adapted: bool,
         trained: usize,
         half: Option<String>,
+    }
+    impl Mapper<'_> {
+        fn trains(&self, part: Part) -> bool {
+            (part == Part::Adapters || !self.adapted) && self.groups.trains(part)
+        }
     }
     impl ModuleMapper for Mapper<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let parameter = &self.list[self.index];
             self.index += 1;
-            let train = parameter.learnable && self.groups.trains(parameter.part);
+            let train = parameter.learnable && self.trains(parameter.part);
             if train && param.val().dtype() != burn::tensor::DType::F32 {
                 self.half.get_or_insert(parameter.path.clone());
             }
@@ -191,20 +234,32 @@ pub fn freeze(model: Glm4v, groups: &Groups) -> Result<Glm4v, Error> {
         }
     }
     let list = parameters(&model);
-    let mut mapper = Mapper {
-        index: 0,
-        list: &list,
-        groups,
-        trained: 0,
-        half: None,
-    };
-    let model = model.train().map(&mut mapper);
+    let adapted = model.adapter().is_some();
     let refuse = |reason: String| {
         Err(Error::Setting {
             key: "groups".into(),
             reason,
         })
     };
+    let beside = groups
+        .0
+        .iter()
+        .find(|(part, group)| **part != Part::Adapters && !group.freeze);
+    if let (true, Some((part, _))) = (adapted, beside) {
+        let name = part.name();
+        return refuse(format!(
+            "{name}: beside an adapter the model's own weights do not learn"
+        ));
+    }
+    let mut mapper = Mapper {
+        index: 0,
+        list: &list,
+        groups,
+        adapted,
+        trained: 0,
+        half: None,
+    };
+    let model = model.train().map(&mut mapper);
     match (mapper.half, mapper.trained) {
         (Some(path), _) => refuse(format!("{path} is not f32, so its updates would be lost")),
         (None, 0) => refuse("every parameter is frozen".into()),

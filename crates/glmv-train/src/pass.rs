@@ -68,6 +68,8 @@ pub struct PassOptions {
     /// This pass's share of the step, by which the balance losses are weighted; 1 for a step of one.
     pub share: f64,
     pub distribution: Distribution,
+    /// Seed of what an adapter drops in this pass; nothing is dropped without one.
+    pub dropout: Option<u64>,
 }
 
 /// How much the scores of a pass matter: the derivative of the loss by each of them.
@@ -150,8 +152,10 @@ pub fn gradients(
     factors: &mut dyn FnMut(&Scores) -> Result<Factors, Error>,
     grads: &mut Grads,
 ) -> Result<Outcome, Error> {
+    // The copy shares the weights, and their gradients are those of `model`.
+    let dropping = options.dropout.map(|seed| model.with_dropout(Some(seed)));
     let step = Step {
-        model,
+        model: dropping.as_ref().unwrap_or(model),
         micro,
         options,
     };

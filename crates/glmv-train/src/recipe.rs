@@ -1,6 +1,6 @@
 //! Recipes of supervised runs: TOML and `key=value` overrides in, checked settings out.
 
-use crate::{Error, Rhythm, TrainerConfig};
+use crate::{AdapterRecipe, Error, Part, Rhythm, TrainerConfig};
 use glmv_data::{LongPolicy, MixtureSpec, SourceSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -83,6 +83,9 @@ pub struct Recipe {
     pub title: String,
     pub data: DataConfig,
     pub train: TrainerConfig,
+    /// An adapter that learns in place of the weights; none for training the model itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterRecipe>,
     #[serde(default)]
     pub eval: EvalConfig,
     #[serde(default)]
@@ -135,8 +138,14 @@ impl Recipe {
             ("data.window", self.data.window),
             ("train.steps", self.train.steps as usize),
         ];
-        match positive.into_iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(format!("{key} is 0")),
+        if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{key} is 0"));
+        }
+        match &self.adapter {
+            Some(adapter) => (adapter.config().check()).map_err(|e| e.to_string()),
+            None if self.train.groups.0.contains_key(&Part::Adapters) => {
+                Err("train.groups.adapters: there is no section [adapter]".into())
+            }
             None => Ok(()),
         }
     }
@@ -264,6 +273,8 @@ mod tests {
             ("data.sequence=0", "data.sequence"),
             ("data.batch=many", "batch"),
             ("title.a=1", "title"),
+            ("train.groups.adapters.rate=2", "[adapter]"),
+            ("adapter.rank=4", "target"),
             ("nonsense", "nonsense"),
         ] {
             let found = match change {

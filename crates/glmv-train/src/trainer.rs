@@ -108,6 +108,12 @@ impl Trainer {
                 return Err(Error::Setting { key, reason });
             }
         }
+        if model.adapter().is_some() && config.balance.bias_rate != 0.0 {
+            return Err(Error::Setting {
+                key: "balance.bias_rate".into(),
+                reason: "changes the routers' biases, which an adapter does not hold".into(),
+            });
+        }
         let model = freeze(model, &config.groups)?;
         Ok(Trainer {
             list: parameters(&model),
@@ -194,6 +200,7 @@ impl Trainer {
                 balance: self.config.balance,
                 share: micro.tokens() as f64 / tokens as f64,
                 distribution: self.distribution.clone(),
+                dropout: self.dropout(index),
             };
             let mut own = |scores: &Scores| factors(index, scores);
             let outcome = gradients(self.model(), micro, &options, &mut own, &mut grads)?;
@@ -221,6 +228,13 @@ impl Trainer {
             counted,
             expert_load: worst_load(&loads),
         })
+    }
+
+    /// Seed of what the adapter drops in micro-step `index` of this step.
+    fn dropout(&self, index: usize) -> Option<u64> {
+        let adapter = self.model().adapter()?;
+        let at = (self.step << 20) ^ index as u64;
+        (adapter.dropout > 0.0).then(|| adapter.seed.rotate_left(32) ^ at)
     }
 
     fn after(&mut self, applied: bool, norm: f64) -> Result<(), Error> {

@@ -5,6 +5,7 @@ pub mod data;
 pub mod doctor;
 pub mod gym;
 pub mod inspect;
+pub mod merge;
 pub mod quantize;
 pub mod reward;
 pub mod rl;

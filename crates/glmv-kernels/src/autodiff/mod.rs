@@ -16,6 +16,7 @@ use burn::tensor::DType;
 
 pub(crate) mod codes;
 mod dense;
+mod expert_linear;
 mod experts;
 mod forward;
 mod head;

@@ -197,7 +197,12 @@ pub(super) fn experts(inputs: &Inputs) -> Outcome {
         let weights = inputs.floats([tokens, 2]);
         let gate_up = weight(inputs, [6, 2 * width, hidden], store);
         let down = weight(inputs, [6, hidden, width], store);
-        difference(
+        let (i, product) = (ids.clone(), gate_up.clone());
+        let one = difference(
+            expert_linear(x.clone(), ids.clone(), product.clone(), base),
+            expert_linear_reference(x.clone(), i, product, base),
+        );
+        let whole = difference(
             moe_experts(
                 x.clone(),
                 ids.clone(),
@@ -207,7 +212,8 @@ pub(super) fn experts(inputs: &Inputs) -> Outcome {
                 base,
             ),
             moe_experts_reference(x, ids, weights, gate_up, down, base),
-        )
+        );
+        worst([one, whole])
     }))
 }
 

@@ -9,6 +9,7 @@ mod backward;
 mod backward_codes;
 mod backward_dense;
 mod backward_rows;
+mod expert_linear;
 mod fused;
 mod gather;
 mod invariance;

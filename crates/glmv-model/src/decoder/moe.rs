@@ -1,15 +1,16 @@
 //! Mixture-of-experts feed-forward: router in f32 and the experts, of which the last are the shared
 //! ones that every token takes with weight 1.
 
+use crate::adapter::ExpertPart;
 use crate::config::MoeConfig;
 use crate::piece::Piece;
-use crate::{Error, Loader, Probe, WeightParam};
+use crate::{Error, ExpertLora, Loader, Probe, WeightParam};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 use glmv_kernels::device::{Kind, kind, read, read_int};
 use glmv_kernels::{
-    After, Norm, RouterConfig, Shard, fused_experts, fused_linear, moe_experts, moe_router,
-    rms_norm,
+    After, Norm, RouterConfig, Shard, expert_linear, fused_experts, fused_linear, moe_experts,
+    moe_router, rms_norm, swiglu,
 };
 
 /// HF `Glm4vMoeTextMoE`. The shared MLP, `num_shared_experts` times as wide as an expert, is held as
@@ -24,6 +25,8 @@ pub struct Moe {
     pub gate_up_proj: Vec<WeightParam<3>>,
     /// Shards `[experts_i, hidden, width]`.
     pub down_proj: Vec<WeightParam<3>>,
+    /// Of runs of neighbouring experts. A layer with adapters runs its products one by one.
+    pub adapters: Vec<ExpertLora>,
     #[module(skip)]
     router: Routing,
 }
@@ -89,6 +92,22 @@ impl Stored<'_> {
     }
 }
 
+/// Every slot's row times its expert's matrix, over all shards of a stack.
+fn product(shards: &[WeightParam<3>], x: &Tensor<2>, ids: &Tensor<2, Int>) -> Tensor<2> {
+    let mut base = 0;
+    let mut sum: Option<Tensor<2>> = None;
+    for shard in shards {
+        let y = expert_linear(x.clone(), ids.clone(), shard.val(), base);
+        sum = Some(match sum {
+            Some(sum) => sum + y,
+            None => y,
+        });
+        base += shard.dims()[0];
+    }
+    // The loader always gives at least one shard.
+    sum.unwrap_or_else(|| x.clone())
+}
+
 impl Moe {
     pub(super) fn load(
         loader: &Loader<'_>,
@@ -130,6 +149,7 @@ impl Moe {
             e_score_correction_bias: bias.set_require_grad(false),
             gate_up_proj,
             down_proj,
+            adapters: Vec::new(),
             router: Routing(router),
         })
     }
@@ -162,6 +182,9 @@ impl Moe {
     /// # Shapes
     /// `x` `[tokens, hidden]`, `ids` and `weights` `[tokens, any]` → `[tokens, hidden]`.
     pub fn experts(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
+        if !self.adapters.is_empty() {
+            return self.adapted(x, ids, weights);
+        }
         let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
         for (gate_up, down) in self.shards() {
@@ -175,6 +198,39 @@ impl Moe {
         }
         // The loader always gives at least one shard.
         sum.unwrap_or(x)
+    }
+
+    /// [`Moe::experts`] with what the adapters add before the activation and before the weighted sum.
+    fn adapted(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
+        let [tokens, slots] = ids.dims();
+        let pre = product(&self.gate_up_proj, &x, &ids);
+        let half = pre.dims()[1] / 2;
+        let gate = self.delta(ExpertPart::Gate, &x, &ids);
+        let up = self.delta(ExpertPart::Up, &x, &ids);
+        let pre = match (gate, up) {
+            (None, None) => pre,
+            (gate, up) => {
+                let zeros = || Tensor::zeros([tokens * slots, half], &pre.device());
+                let both = [gate, up].map(|part| part.unwrap_or_else(zeros));
+                pre + Tensor::cat(both.into(), 1)
+            }
+        };
+        let act = swiglu(pre);
+        let y = product(&self.down_proj, &act, &ids);
+        let y = match self.delta(ExpertPart::Down, &act, &ids) {
+            Some(delta) => y + delta,
+            None => y,
+        };
+        let hidden = y.dims()[1];
+        let weighted = y.reshape([tokens, slots, hidden]) * weights.reshape([tokens, slots, 1]);
+        weighted.sum_dim(1).reshape([tokens, hidden])
+    }
+
+    /// What the adapters of one of the matrices add to each slot.
+    fn delta(&self, part: ExpertPart, x: &Tensor<2>, ids: &Tensor<2, Int>) -> Option<Tensor<2>> {
+        let own = self.adapters.iter().filter(|stack| stack.part() == part);
+        let deltas = own.map(|stack| stack.delta(x.clone(), ids.clone()));
+        deltas.reduce(|sum, delta| sum + delta)
     }
 
     fn shards(&self) -> Vec<Shard> {
@@ -209,7 +265,13 @@ impl Moe {
                 let normed = rms_norm(x.clone(), norm.weight, norm.eps);
                 Ok(x + self.on_host(&host, normed, ids, weights)?)
             }
-            None => Ok(fused_experts(x, norm, ids, weights, &self.shards())),
+            None if self.adapters.is_empty() => {
+                Ok(fused_experts(x, norm, ids, weights, &self.shards()))
+            }
+            None => {
+                let normed = rms_norm(x.clone(), norm.weight, norm.eps);
+                Ok(x + self.experts(normed, ids, weights))
+            }
         }
     }
 

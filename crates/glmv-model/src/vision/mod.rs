@@ -59,7 +59,11 @@ impl VisionTower {
         let bias = Some(loader.f32(&name("patch_embed.proj.bias"), [d])?);
         let blocks = (0..c.depth).map(|i| Block::load(loader, c, &name(&format!("blocks.{i}"))));
         Ok(VisionTower {
-            patch_embed: Linear { weight, bias },
+            patch_embed: Linear {
+                weight,
+                bias,
+                adapters: Vec::new(),
+            },
             position_embedding: loader.f32(
                 &name("embeddings.position_embedding.weight"),
                 [c.grid_side * c.grid_side, d],

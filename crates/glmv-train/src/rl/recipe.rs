@@ -2,7 +2,7 @@
 
 use super::GuardConfig;
 use crate::recipe::{read_table, text_of};
-use crate::{Error, Rhythm, TrainerConfig};
+use crate::{AdapterRecipe, Error, Rhythm, TrainerConfig};
 use glmv_reward::judge::HttpJudgeConfig;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -66,6 +66,9 @@ pub struct RlRecipe {
     #[serde(default = "one")]
     pub updates: usize,
     pub train: TrainerConfig,
+    /// An adapter that learns in place of the weights; none for training the model itself.
+    #[serde(default)]
+    pub adapter: Option<AdapterRecipe>,
     #[serde(default)]
     pub eval: RlEval,
     /// Control experiment: the rewards of an iteration are dealt out anew among all of its
@@ -153,6 +156,9 @@ impl RlRecipe {
         if !(self.eval.temperature.is_finite() && self.eval.temperature >= 0.0) {
             let found = self.eval.temperature;
             return Err(format!("eval.temperature = {found}: must be at least 0"));
+        }
+        if let Some(adapter) = &self.adapter {
+            adapter.config().check().map_err(|e| e.to_string())?;
         }
         self.guard.check()
     }

@@ -21,7 +21,7 @@ fn run(model: &str, device: &Device, states: States, rate: f64) -> (Vec<f64>, Ve
     for _ in 0..STEPS {
         let mut mean = |_: usize, s: &Scores| {
             losses.push(s.logprobs.iter().map(|p| f64::from(p * each)).sum());
-            Ok(vec![each; s.logprobs.len()])
+            Ok(vec![each; s.logprobs.len()].into())
         };
         assert!(trainer.step(&micros, &mut mean).unwrap().applied);
     }

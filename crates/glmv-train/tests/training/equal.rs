@@ -3,8 +3,8 @@
 use crate::support::{MODELS, devices, distance, learner, load, micros, samples, sum};
 use glmv_model::Glm4v;
 use glmv_train::{
-    Balance, Distribution, Grads, Group, Groups, Part, PassOptions, Recompute, Sample, Scores, freeze,
-    scores,
+    Balance, Distribution, Grads, Group, Groups, Part, PassOptions, Recompute, Sample, Scores,
+    freeze, scores,
 };
 
 /// Relative to the largest value of a gradient.
@@ -18,6 +18,7 @@ fn options(recompute: Recompute, balance: Balance) -> PassOptions {
         balance,
         share: 1.0,
         distribution: Distribution::default(),
+        dropout: None,
     }
 }
 

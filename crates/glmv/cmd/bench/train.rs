@@ -11,8 +11,8 @@ use burn::module::Module as _;
 use glmv_kernels::device::{Info, Memory, memory};
 use glmv_model::plan::{TrainSettings, Trains};
 use glmv_train::{
-    AdamWConfig, Balance, Decay, Grads, Groups, Micro, PassOptions, Recompute, Sample, Schedule,
-    Scores, States, Trainer, TrainerConfig, gradients,
+    AdamWConfig, Balance, Decay, Distribution, Factors, Grads, Groups, Micro, PassOptions,
+    Recompute, Sample, Schedule, Scores, States, Trainer, TrainerConfig, gradients,
 };
 use serde::Serialize;
 use std::time::Instant;
@@ -78,6 +78,8 @@ pub fn measure(args: &BenchArgs, loaded: Loaded) -> anyhow::Result<TrainReport> 
         recompute_vision: recompute,
         balance: Balance::default(),
         share: 1.0,
+        distribution: Distribution::default(),
+        dropout: None,
     };
     let device = trainer.model().valid().device();
     let mut passes = Vec::new();

@@ -14,8 +14,8 @@ use glmv_model::Glm4v;
 use glmv_monitor::{Display, Level, Monitor, MonitorConfig};
 use glmv_processor::Processor;
 use glmv_train::{
-    AdamW, Checkpoints, Error, Micro, PackedSupply, Recipe, Resumed, Run, RunState, Survey,
-    Trainer, TrainerConfig, resume, sample_of,
+    AdamW, AdapterRecipe, Checkpoints, Error, Micro, PackedSupply, Part, Recipe, Resumed, Run,
+    RunState, Survey, Trainer, TrainerConfig, resume, sample_of,
 };
 pub(super) use rl::tasks as rl_tasks;
 use std::path::Path;
@@ -46,8 +46,8 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     let encoder = encoder(args)?;
     let survey = Survey::new(&recipe.data, encoder.clone()).context("training data")?;
     plan::refuse(args, &recipe, &survey)?;
-    let dir = resumed.as_ref().map_or(args.model.as_path(), |r| &r.dir);
-    let mut trainer = trainer(args, dir, &recipe.train)?;
+    let saved = resumed.as_ref().map(|r| r.dir.as_path());
+    let mut trainer = trainer(args, saved, recipe.adapter.as_ref(), &recipe.train)?;
     if let Some(resumed) = &resumed {
         let adamw = AdamW::new(recipe.train.adamw);
         resume(&mut trainer, resumed, &settings, adamw)?;
@@ -126,11 +126,12 @@ fn latest<S: serde::de::DeserializeOwned>(
     }
 }
 
-/// A model in f32 from the checkpoint folder `dir`.
-fn model(args: &SupervisedArgs, dir: &Path) -> anyhow::Result<Glm4v> {
+/// A model from the checkpoint folder `dir`, stored as `base`.
+fn model(args: &SupervisedArgs, dir: &Path, base: Precision) -> anyhow::Result<Glm4v> {
     let selected = session::open(args.device.into())?;
+    session::check_precision(&selected, base)?;
     let (model, skipped) = session::with_bar(false, "loading", |progress| {
-        Glm4v::load(dir, &selected.device, Precision::F32, progress)
+        Glm4v::load(dir, &selected.device, base, progress)
             .with_context(|| format!("cannot load {}", dir.display()))
     })?;
     if let Some(first) = skipped.first() {
@@ -142,9 +143,22 @@ fn model(args: &SupervisedArgs, dir: &Path) -> anyhow::Result<Glm4v> {
     Ok(model)
 }
 
-/// The model of a run on its device, from the checkpoint folder `dir`.
-fn trainer(args: &SupervisedArgs, dir: &Path, config: &TrainerConfig) -> anyhow::Result<Trainer> {
-    Ok(Trainer::new(model(args, dir)?, config.clone())?)
+/// The model of a run on its device: as in `saved`, the run's last checkpoint, or as it starts.
+fn trainer(
+    args: &SupervisedArgs,
+    saved: Option<&Path>,
+    adapter: Option<&AdapterRecipe>,
+    config: &TrainerConfig,
+) -> anyhow::Result<Trainer> {
+    let model = match adapter {
+        // Beside an adapter the weights are those of the start.
+        Some(adapter) => {
+            let model = model(args, &args.model, adapter.base.into())?;
+            adapter.attach(model, saved).context("adapter")?
+        }
+        None => model(args, saved.unwrap_or(&args.model), Precision::F32)?,
+    };
+    Ok(Trainer::new(model, config.clone())?)
 }
 
 /// Packed held-out samples, each file read once in order.
@@ -210,7 +224,17 @@ fn open_monitor(dir: &Path, config: MonitorConfig) -> anyhow::Result<Monitor> {
 /// What learns, for the notes of the run.
 fn describe(trainer: &Trainer, held_out: &[Micro]) -> String {
     let list = trainer.parameters();
-    let all: usize = list.iter().map(|p| p.len()).sum();
+    let count = |adapters: bool| -> usize {
+        let of = list
+            .iter()
+            .filter(|p| (p.part == Part::Adapters) == adapters);
+        of.map(|p| p.len()).sum()
+    };
     let tokens: usize = held_out.iter().map(Micro::counted).sum();
-    format!("{all} parameters; {tokens} held-out tokens to predict")
+    let adapter = match trainer.model().adapter() {
+        Some(config) => format!(" of a model of {} (rank {})", count(false), config.rank),
+        None => String::new(),
+    };
+    let learning = count(!adapter.is_empty());
+    format!("{learning} parameters{adapter}; {tokens} held-out tokens to predict")
 }

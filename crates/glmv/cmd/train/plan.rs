@@ -3,6 +3,7 @@
 
 use crate::args::SupervisedArgs;
 use crate::fit::{DoesNotFit, buffers, bytes, capacity};
+use anyhow::bail;
 use glmv_kernels::device::{Capacity, Info, describe};
 use glmv_model::Config;
 use glmv_model::plan::{Advice, Section, StateFormat, TrainPlan, TrainSettings};
@@ -176,6 +177,12 @@ pub fn plan(
     recipe: &Recipe,
     survey: &Survey,
 ) -> anyhow::Result<(Info, TrainFit)> {
+    if recipe.adapter.is_some() {
+        bail!(
+            "{}: there is no plan of runs with an adapter yet",
+            args.recipe.display()
+        );
+    }
     let config = Config::from_dir(&args.model)?;
     let info = describe(args.device.into())?;
     let settings = survey.settings(recipe, buffers(&info));
@@ -184,8 +191,11 @@ pub fn plan(
     Ok((info, fit))
 }
 
-/// Fails if the device cannot hold the run.
+/// Fails if the device cannot hold the run; runs with an adapter are not planned.
 pub fn refuse(args: &SupervisedArgs, recipe: &Recipe, survey: &Survey) -> anyhow::Result<()> {
+    if recipe.adapter.is_some() {
+        return Ok(());
+    }
     match plan(args, recipe, survey)?.1.refusal() {
         Some(reason) => Err(DoesNotFit(reason).into()),
         None => Ok(()),

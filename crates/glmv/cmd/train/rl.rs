@@ -4,8 +4,9 @@ use super::rl_watch::Report;
 use super::{latest, model, open_monitor, trainer};
 use crate::args::RlTrainArgs;
 use crate::session;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use burn::module::Module as _;
+use glmv_engine::Precision;
 use glmv_monitor::{Display, Level, MonitorConfig};
 use glmv_reward::RewardSystem;
 use glmv_reward::judge::HttpJudge;
@@ -16,20 +17,29 @@ use std::process::ExitCode;
 /// Runs the subcommand.
 pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
     let args = &command.run;
+    if args.plan || args.json {
+        bail!("--plan and --json are of pretrain and sft: there is no plan of rewarded runs yet");
+    }
     let recipe = RlRecipe::read(&args.recipe, &args.set)?;
     let (tasks, held_out) = tasks(&recipe)?;
     let rewards = rewards(&recipe)?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
     let resumed = latest::<RlState>(args, &checkpoints)?;
     session::handle_stop()?;
-    let dir = resumed.as_ref().map_or(args.model.as_path(), |r| &r.dir);
-    let mut trainer = trainer(args, dir, &recipe.train)?;
+    let saved = resumed.as_ref().map(|r| r.dir.as_path());
+    let mut trainer = trainer(args, saved, recipe.adapter.as_ref(), &recipe.train)?;
     if let Some(resumed) = &resumed {
         let adamw = AdamW::new(recipe.train.adamw);
         resume(&mut trainer, resumed, recipe.digest(), adamw)?;
     }
     let reference = match recipe.rl.objective.kl != 0.0 {
-        true => Some(Reference::new(model(args, &args.model)?.valid())),
+        true => {
+            let base = recipe
+                .adapter
+                .as_ref()
+                .map_or(Precision::F32, |a| a.base.into());
+            Some(Reference::new(model(args, &args.model, base)?.valid()))
+        }
         false => None,
     };
     let mut rollouts = Rollouts::new(trainer.policy(), &args.model, &recipe.rl)?;

@@ -156,6 +156,7 @@ fn backward(model: &Glm4v, batch: &Batch, balance: Balance) -> anyhow::Result<(G
         balance,
         share: 1.0,
         distribution: Distribution::default(),
+        dropout: None,
     };
     let mut grads = Grads::new();
     let n = batch.counted();

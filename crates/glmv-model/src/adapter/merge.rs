@@ -1,0 +1,196 @@
+//! An adapter added to the weights of a checkpoint, in files: `W + scale · B A`, tensor by tensor.
+
+use super::peft::Stored;
+use super::{AdapterModule, Side, adapter_modules};
+use crate::quantise::Source;
+use crate::random::{SIDE_FILES, copy_side_files};
+use crate::schema::{TensorSpec, tensors};
+use crate::writer::{Entry, Item, StoreAs, write_items};
+use crate::{Checkpoint, Config, Error, Progress};
+use rayon::prelude::*;
+use safetensors::tensor::Dtype;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How a merged checkpoint is written.
+#[derive(Clone, Copy, Debug)]
+pub struct MergeOptions {
+    /// Type of the weights; that of each tensor in the base without it, f32 for codes.
+    pub store: Option<StoreAs>,
+    /// Widens the weights of a quantised base.
+    pub dequantise: bool,
+    /// Largest file, in bytes.
+    pub max_shard_bytes: u64,
+}
+
+/// Writes the checkpoint `base` with the adapter in `adapter` added to its weights into `out`, which
+/// must not exist. Sums are f32; one tensor at a time is in memory.
+///
+/// # Errors
+/// [`Error::File`] for an `out` that exists and for an adapter that does not fit; [`Error::Codes`] for a
+/// quantised base that is not to be widened; as [`Checkpoint::open`].
+pub fn merge_adapter(
+    base: &Path,
+    adapter: &Path,
+    out: &Path,
+    options: MergeOptions,
+    progress: Progress<'_>,
+) -> Result<(), Error> {
+    let fail = |path: &Path, reason: String| Error::File {
+        path: path.to_path_buf(),
+        reason,
+    };
+    if out.exists() {
+        let reason = "exists already; name a folder that does not".to_string();
+        return Err(fail(out, reason));
+    }
+    let config = Config::from_dir(base)?;
+    let checkpoint = Checkpoint::open(base)?;
+    if checkpoint.precision().is_some() && !options.dequantise {
+        return Err(Error::Codes {
+            name: base.display().to_string(),
+            reason:
+                "is quantised, and codes cannot take an adapter up: merge into the original, or \
+                     ask for the codes to be widened"
+                    .to_string(),
+        });
+    }
+    let modules = adapter_modules(&config);
+    let merging = Merging {
+        adapter: Stored::open(adapter, &modules)?,
+        modules: modules.iter().map(|m| (m.name.as_str(), m)).collect(),
+        checkpoint: &checkpoint,
+        options,
+    };
+    let written = merging.write(&config, out, progress);
+    let written = written.and_then(|()| write_config(base, out));
+    let written = written.and_then(|()| copy_side_files(base, out, &SIDE_FILES));
+    if written.is_err() {
+        // The first error matters more than what is left of the folder, which was not there before.
+        let _ = std::fs::remove_dir_all(out);
+    }
+    written
+}
+
+struct Merging<'a> {
+    adapter: Stored,
+    modules: BTreeMap<&'a str, &'a AdapterModule>,
+    checkpoint: &'a Checkpoint,
+    options: MergeOptions,
+}
+
+impl Merging<'_> {
+    fn write(&self, config: &Config, out: &Path, progress: Progress<'_>) -> Result<(), Error> {
+        let specs = tensors(config);
+        let stores: Vec<StoreAs> = (specs.iter())
+            .map(|spec| self.store(spec))
+            .collect::<Result<_, _>>()?;
+        let items: Vec<Item> = (specs.iter().zip(&stores))
+            .map(|(spec, store)| {
+                Item::plain(Entry {
+                    name: spec.name.clone(),
+                    dtype: store.name().to_string(),
+                    shape: spec.shape.clone(),
+                    bytes: spec.len() * store.bytes(),
+                })
+            })
+            .collect();
+        let total: u64 = specs.iter().map(|spec| spec.len() as u64).sum();
+        let (mut done, most) = (0, self.options.max_shard_bytes);
+        write_items(out, &items, &[("format", "pt")], most, &mut |i, sink| {
+            let values = self.values(&specs[i])?;
+            stores[i].encode(&values, sink)?;
+            done += values.len() as u64;
+            progress(done, total);
+            Ok(())
+        })
+    }
+
+    fn store(&self, spec: &TensorSpec) -> Result<StoreAs, Error> {
+        if spec.always_f32() {
+            return Ok(StoreAs::F32);
+        }
+        if let Some(store) = self.options.store {
+            return Ok(store);
+        }
+        if self.checkpoint.codes(&spec.name, &spec.shape)?.is_some() {
+            return Ok(StoreAs::F32);
+        }
+        Ok(match Source::find(self.checkpoint, spec)?.dtype() {
+            Dtype::F16 => StoreAs::F16,
+            Dtype::BF16 => StoreAs::BF16,
+            _ => StoreAs::F32,
+        })
+    }
+
+    /// The base's values with the adapter's added.
+    fn values(&self, spec: &TensorSpec) -> Result<Vec<f32>, Error> {
+        let mut values = match self.checkpoint.codes(&spec.name, &spec.shape)? {
+            Some(codes) => {
+                let cols = codes.cols;
+                let (rows, mut wide) = (spec.len() / cols.max(1), Vec::with_capacity(spec.len()));
+                codes.dequantise(&spec.name, 0..rows, 0..cols, &mut wide)?;
+                wide
+            }
+            None => Source::find(self.checkpoint, spec)?.values(0..spec.len())?,
+        };
+        let module = spec.name.strip_suffix(".weight");
+        let module = module.filter(|name| self.adapter.has(name));
+        if let Some(module) = module.and_then(|name| self.modules.get(name)) {
+            let a = self.adapter.values(module, Side::A)?;
+            let b = self.adapter.values(module, Side::B)?;
+            let config = &self.adapter.config;
+            add(
+                &mut values,
+                module.shape[1],
+                [&a, &b],
+                config.rank,
+                config.scale(),
+            );
+        }
+        Ok(values)
+    }
+}
+
+/// Adds `scale · B A` to `w` `[out, inner]`.
+fn add(w: &mut [f32], inner: usize, [a, b]: [&[f32]; 2], rank: usize, scale: f32) {
+    let rows = w.par_chunks_mut(inner).zip(b.par_chunks(rank));
+    rows.for_each(|(w, b)| {
+        let mut delta = vec![0f32; inner];
+        for (factor, a) in b.iter().zip(a.chunks(inner)) {
+            delta.iter_mut().zip(a).for_each(|(d, a)| *d += factor * a);
+        }
+        w.iter_mut().zip(&delta).for_each(|(w, d)| *w += scale * d);
+    });
+}
+
+/// The base's config, without what says how its codes lie.
+fn write_config(base: &Path, out: &Path) -> Result<(), Error> {
+    let fail = |path: &Path, reason: String| Error::File {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let path = base.join("config.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| fail(&path, e.to_string()))?;
+    let mut json: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| fail(&path, e.to_string()))?;
+    if let Some(map) = json.as_object_mut() {
+        map.shift_remove("quantization_config");
+    }
+    let target = out.join("config.json");
+    std::fs::write(&target, format!("{json:#}\n")).map_err(|e| fail(&target, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_added_row_by_row() {
+        // W 2 x 3, A 2 x 3, B 2 x 2.
+        let mut w = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let (a, b) = ([1.0, 0.0, 2.0, 0.0, 1.0, 1.0], [1.0, 2.0, 0.0, -1.0]);
+        add(&mut w, 3, [&a, &b], 2, 0.5);
+        assert_eq!(w, [1.5, 3.0, 5.0, 4.0, 4.5, 5.5]);
+    }
+}

@@ -1,0 +1,25 @@
+//! `glmv merge`: a checkpoint with an adapter added to its weights, written to a new folder.
+
+use crate::args::MergeArgs;
+use crate::session;
+use anyhow::Context;
+use glmv_model::{MergeOptions, merge_adapter};
+use std::process::ExitCode;
+
+/// Largest file of a merged checkpoint, in bytes.
+const MAX_SHARD_BYTES: u64 = 4 << 30;
+
+/// Runs the subcommand.
+pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
+    let options = MergeOptions {
+        store: args.store.map(Into::into),
+        dequantise: args.dequantize,
+        max_shard_bytes: MAX_SHARD_BYTES,
+    };
+    session::with_bar(false, "merging", |progress| {
+        merge_adapter(&args.model, &args.adapter, &args.out, options, progress)
+            .with_context(|| format!("cannot merge {}", args.adapter.display()))
+    })?;
+    eprintln!("model {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
