@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask test | lint | lines | package | pictures`. CI runs the same words.
+//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward`. CI runs the same words.
 
 mod lines;
 mod lint;
 mod package;
 mod pictures;
+mod reward;
 mod shell;
 mod test;
 mod vulkan;
@@ -19,7 +20,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   lines           length of the source files
   package         package the shader and kernel crates, check a foreign crate on them
   pictures [cpu|gpu|auto] [short] [OUT]
-                  train a small model from random weights until it names colours and shapes
+                  train a small model from random weights until it names colours
+  reward [cpu|gpu|auto] [short] [OUT]
+                  learn the same from reward alone, where a model half knows it
 ";
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["lines"] => lines::run(&root)?,
         ["package"] => package::run(&root)?,
         ["pictures", rest @ ..] => pictures::run(&root, rest)?,
+        ["reward", rest @ ..] => reward::run(&root, rest)?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
         other => bail!("{:?} is not a command\n\n{USAGE}", other.join(" ")),
     }

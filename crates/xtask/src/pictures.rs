@@ -14,10 +14,10 @@ const WANTED_SHORT: &str = "0.6";
 
 /// How long, where, and into which folder.
 #[derive(Debug, PartialEq)]
-struct Options {
-    device: String,
-    short: bool,
-    out: PathBuf,
+pub(crate) struct Options {
+    pub(crate) device: String,
+    pub(crate) short: bool,
+    pub(crate) out: PathBuf,
 }
 
 /// Makes data, draws random weights, shows that they know nothing, trains, and evaluates on items of
@@ -26,7 +26,7 @@ struct Options {
 /// # Errors
 /// If an argument is not known, the folder exists, or a command fails.
 pub fn run(root: &Path, args: &[&str]) -> Result<()> {
-    let mut options = options(root, args)?;
+    let mut options = Options::of(root, "pictures", args)?;
     // Relative paths of a recipe count from its own folder.
     options.out = std::path::absolute(&options.out).context("the working folder is gone")?;
     if options.out.exists() {
@@ -46,34 +46,39 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
     commands.go(&commands.eval(&trained, &["--at-least", commands.wanted()]))
 }
 
-/// The options of `[cpu|gpu|auto] [short] [OUT]`.
-fn options(root: &Path, args: &[&str]) -> Result<Options> {
-    let mut options = Options {
-        device: "cpu".into(),
-        short: false,
-        out: root.join("target").join("pictures"),
-    };
-    for arg in args {
-        match *arg {
-            "cpu" | "gpu" | "auto" => options.device = (*arg).into(),
-            "short" => options.short = true,
-            flag if flag.starts_with('-') => {
-                bail!("{flag} is no argument: expected [cpu|gpu|auto] [short] [OUT]")
+impl Options {
+    /// The options of `[cpu|gpu|auto] [short] [OUT]`; `name` is the folder below `target` by default.
+    ///
+    /// # Errors
+    /// If an argument is not known.
+    pub(crate) fn of(root: &Path, name: &str, args: &[&str]) -> Result<Self> {
+        let mut options = Options {
+            device: "cpu".into(),
+            short: false,
+            out: root.join("target").join(name),
+        };
+        for arg in args {
+            match *arg {
+                "cpu" | "gpu" | "auto" => options.device = (*arg).into(),
+                "short" => options.short = true,
+                flag if flag.starts_with('-') => {
+                    bail!("{flag} is no argument: expected [cpu|gpu|auto] [short] [OUT]")
+                }
+                out => options.out = out.into(),
             }
-            out => options.out = out.into(),
         }
+        Ok(options)
     }
-    Ok(options)
 }
 
 /// The program's command lines.
-struct Commands<'a> {
-    root: &'a Path,
-    options: Options,
+pub(crate) struct Commands<'a> {
+    pub(crate) root: &'a Path,
+    pub(crate) options: Options,
 }
 
 impl Commands<'_> {
-    fn go(&self, args: &[String]) -> Result<()> {
+    pub(crate) fn go(&self, args: &[String]) -> Result<()> {
         let mut command = shell::cargo(self.root);
         shell::run(command.args(["run", "--quiet", "--"]).args(args))
     }
@@ -86,7 +91,7 @@ impl Commands<'_> {
         self.options.out.join("data")
     }
 
-    fn rows(&self) -> &'static str {
+    pub(crate) fn rows(&self) -> &'static str {
         if self.options.short { "2000" } else { "8000" }
     }
 
@@ -98,7 +103,7 @@ impl Commands<'_> {
         }
     }
 
-    fn make(&self, split: &str, layout: &str, n: &str) -> Vec<String> {
+    pub(crate) fn make(&self, split: &str, layout: &str, n: &str) -> Vec<String> {
         let head = "gym make --domain vqa --task colour --level 1 --side 56 --nothink 1";
         let out = text(&self.data());
         line(
@@ -107,7 +112,7 @@ impl Commands<'_> {
         )
     }
 
-    fn draw(&self, model: &Path) -> Vec<String> {
+    pub(crate) fn draw(&self, model: &Path) -> Vec<String> {
         let (config, like) = (
             self.asset("configs/pictures.json"),
             self.asset("models/glmv-tiny"),
@@ -125,7 +130,7 @@ impl Commands<'_> {
         line(head, &tail)
     }
 
-    fn learn(&self, model: &Path, run: &Path) -> Vec<String> {
+    pub(crate) fn learn(&self, model: &Path, run: &Path) -> Vec<String> {
         let source = |name: &str| format!("{{ path = '{}' }}", text(&self.data().join(name)));
         let (captions, questions) = (source("train.caption.jsonl"), source("train.sft.jsonl"));
         let held_out = source("validation.sft.jsonl");
@@ -148,7 +153,7 @@ impl Commands<'_> {
 }
 
 /// The last checkpoint of a run.
-fn newest(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn newest(folder: &Path) -> Result<PathBuf> {
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let paths = entries.map(|entry| entry.map(|e| e.path()));
     let mut paths = paths.collect::<std::io::Result<Vec<_>>>()?;
@@ -162,11 +167,11 @@ fn newest(folder: &Path) -> Result<PathBuf> {
     last.with_context(|| format!("{}: no checkpoint", folder.display()))
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn line(head: &str, tail: &[&str]) -> Vec<String> {
+pub(crate) fn line(head: &str, tail: &[&str]) -> Vec<String> {
     let head = head.split_whitespace();
     head.chain(tail.iter().copied())
         .map(str::to_owned)
@@ -180,16 +185,16 @@ mod tests {
     #[test]
     fn arguments_are_told_apart() {
         let root = Path::new("root");
-        let plain = options(root, &[]).expect("none");
+        let plain = Options::of(root, "pictures", &[]).expect("none");
         assert_eq!((plain.device.as_str(), plain.short), ("cpu", false));
-        let all = options(root, &["gpu", "short", "there"]).expect("three");
+        let all = Options::of(root, "pictures", &["gpu", "short", "there"]).expect("three");
         let want = Options {
             device: "gpu".into(),
             short: true,
             out: "there".into(),
         };
         assert_eq!(all, want);
-        let error = options(root, &["--device"])
+        let error = Options::of(root, "pictures", &["--device"])
             .expect_err("no flag")
             .to_string();
         assert!(
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn the_last_word_is_fresh_items_and_a_bar_to_clear() {
         let root = shell::workspace_root();
-        let options = options(&root, &["gpu"]).expect("good");
+        let options = Options::of(&root, "pictures", &["gpu"]).expect("good");
         let commands = Commands {
             root: &root,
             options,
