@@ -24,9 +24,13 @@ struct Options {
 /// the test split: fails if fewer than 95 % are right.
 ///
 /// # Errors
-/// If an argument is not known, the folder exists, or a command fails.
+/// If an argument is not known, the folder given exists, or a command fails.
 pub fn run(root: &Path, args: &[&str]) -> Result<()> {
+    let default = default_out(root);
     let mut options = options(root, args)?;
+    if options.out == default && default.exists() {
+        std::fs::remove_dir_all(&default).with_context(|| default.display().to_string())?;
+    }
     // Relative paths of a recipe count from its own folder.
     options.out = std::path::absolute(&options.out).context("the working folder is gone")?;
     if options.out.exists() {
@@ -46,12 +50,17 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
     commands.go(&commands.eval(&trained, &["--at-least", commands.wanted()]))
 }
 
+/// Where the run goes, and replaces the one before, if no folder is given.
+fn default_out(root: &Path) -> PathBuf {
+    root.join("target").join("pictures")
+}
+
 /// The options of `[cpu|gpu|auto] [short] [OUT]`.
 fn options(root: &Path, args: &[&str]) -> Result<Options> {
     let mut options = Options {
         device: "cpu".into(),
         short: false,
-        out: root.join("target").join("pictures"),
+        out: default_out(root),
     };
     for arg in args {
         match *arg {
@@ -141,7 +150,7 @@ impl Commands<'_> {
         ]);
         all.extend(["--set".into(), format!("eval.sources=[{held_out}]")]);
         if self.options.short {
-            all.extend(line("--set train.steps=200", &[]));
+            all.extend(line("--set train.steps=240", &[]));
         }
         all
     }
