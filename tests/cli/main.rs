@@ -5,6 +5,7 @@ mod bad_checkpoints;
 mod bad_input;
 mod bench;
 mod devices;
+mod gym;
 mod plan;
 mod program;
 mod reward;

@@ -24,9 +24,13 @@ pub(crate) struct Options {
 /// the test split: fails if fewer than 95 % are right.
 ///
 /// # Errors
-/// If an argument is not known, the folder exists, or a command fails.
+/// If an argument is not known, the folder given exists, or a command fails.
 pub fn run(root: &Path, args: &[&str]) -> Result<()> {
+    let default = default_out(root, "pictures");
     let mut options = Options::of(root, "pictures", args)?;
+    if options.out == default && default.exists() {
+        std::fs::remove_dir_all(&default).with_context(|| default.display().to_string())?;
+    }
     // Relative paths of a recipe count from its own folder.
     options.out = std::path::absolute(&options.out).context("the working folder is gone")?;
     if options.out.exists() {
@@ -46,6 +50,11 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
     commands.go(&commands.eval(&trained, &["--at-least", commands.wanted()]))
 }
 
+/// Where the run goes, and replaces the one before, if no folder is given.
+fn default_out(root: &Path, name: &str) -> PathBuf {
+    root.join("target").join(name)
+}
+
 impl Options {
     /// The options of `[cpu|gpu|auto] [short] [OUT]`; `name` is the folder below `target` by default.
     ///
@@ -55,7 +64,7 @@ impl Options {
         let mut options = Options {
             device: "cpu".into(),
             short: false,
-            out: root.join("target").join(name),
+            out: default_out(root, name),
         };
         for arg in args {
             match *arg {
@@ -122,7 +131,7 @@ impl Commands<'_> {
     }
 
     /// On the test split, which is what the program does by itself.
-    fn eval(&self, model: &Path, more: &[&str]) -> Vec<String> {
+    pub(crate) fn eval(&self, model: &Path, more: &[&str]) -> Vec<String> {
         let head = "gym eval --domain vqa --task colour --level 1 --side 56 --no-think --max-new-tokens 16 -n 300";
         let model = text(model);
         let mut tail = vec!["--device", &self.options.device, "--model", &model];
@@ -146,7 +155,7 @@ impl Commands<'_> {
         ]);
         all.extend(["--set".into(), format!("eval.sources=[{held_out}]")]);
         if self.options.short {
-            all.extend(line("--set train.steps=200", &[]));
+            all.extend(line("--set train.steps=240", &[]));
         }
         all
     }
