@@ -22,7 +22,7 @@ use crate::adamw::{AdamWStep, OptimOps};
 use crate::route::{Op, Route, route};
 use crate::weight::fields;
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
 
 /// Values of a block.
 pub const MEANS_BLOCK: usize = 256;
@@ -84,18 +84,18 @@ impl CodedMeans {
         let [mean, square] = self.blocks();
         [mean, square].map(|t| {
             let all = t.dims()[0] * MEANS_BLOCK;
-            t.reshape([all]).slice([0..len])
+            t.reshape([all]).slice(s![0..len])
         })
     }
 
     /// The same, `[blocks, 256]` each.
     fn blocks(&self) -> [Tensor<2>; 2] {
         let codes = fields(self.codes.clone(), 4, 8);
-        let scale = |i: usize| self.scales.clone().slice(burn::tensor::s![.., i..i + 1]);
-        let means = codes.clone().slice(burn::tensor::s![.., 0..MEANS_BLOCK]);
+        let scale = |i: usize| self.scales.clone().slice(s![.., i..i + 1]);
+        let means = codes.clone().slice(s![.., 0..MEANS_BLOCK]);
         let negative = means.clone().greater_equal_elem(128.0);
         let q = means.clone().mask_where(negative, means - 256.0) / MOST[0];
-        let share = codes.slice(burn::tensor::s![.., MEANS_BLOCK..]) / MOST[1];
+        let share = codes.slice(s![.., MEANS_BLOCK..]) / MOST[1];
         let root = scale(1) * share.clone() * share;
         [scale(0) * q.clone() * q.abs(), root.clone() * root]
     }
@@ -189,7 +189,7 @@ fn words(bytes: Tensor<2, Int>) -> Tensor<2, Int> {
     let [rows, len] = bytes.dims();
     let bytes = bytes.cast(DType::U32).reshape([rows, len / 4, 4]);
     let byte = |k: usize| {
-        let one: Tensor<3, Int> = bytes.clone().slice(burn::tensor::s![.., .., k..k + 1]);
+        let one: Tensor<3, Int> = bytes.clone().slice(s![.., .., k..k + 1]);
         one.reshape([rows, len / 4])
             .bitwise_left_shift_scalar((8 * k) as u32)
     };

@@ -113,7 +113,7 @@ pub fn measure(args: &BenchArgs, loaded: Loaded) -> anyhow::Result<TrainReport> 
         buffers: fit::buffers(&loaded.device),
     };
     let capacity = fit::capacity(&loaded.device, args.device.memory);
-    let plan = TrainFit::new(&config, &plan, capacity);
+    let plan = TrainFit::new(&config, &plan, capacity).compared(&config);
     Ok(TrainReport {
         model: loaded.name,
         device: loaded.device,

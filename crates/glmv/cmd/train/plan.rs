@@ -60,10 +60,16 @@ impl TrainFit {
                 None if fits => None,
                 _ => Some(fits),
             },
-            instead: instead(config, settings),
+            instead: Vec::new(),
             memory,
             plan,
         }
+    }
+
+    /// With what the run would need with other settings.
+    pub fn compared(mut self, config: &Config) -> Self {
+        self.instead = instead(config, &self.plan.settings);
+        self
     }
 
     /// Why the run cannot be and what to change; `None` if nothing stands against it.
@@ -205,6 +211,7 @@ pub fn refuse(args: &SupervisedArgs, recipe: &Recipe, survey: &Survey) -> anyhow
 /// Prints the plan of a run; fails, with the plan on stdout, if it does not fit.
 pub fn print(args: &SupervisedArgs, recipe: &Recipe, survey: Survey) -> anyhow::Result<ExitCode> {
     let (info, fit) = plan(args, recipe, &survey)?;
+    let fit = fit.compared(&Config::from_dir(&args.model)?);
     if args.json {
         let report = Report {
             model: args.model.display().to_string(),

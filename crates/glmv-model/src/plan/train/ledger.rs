@@ -145,9 +145,8 @@ impl Ledger {
 
     /// As [`Ledger::hold`], if `wanted`; a graph that does not want it lets go of it at once.
     pub(super) fn hold_if(&mut self, wanted: bool, block: Block) {
-        match self.tape.is_some() {
-            true => self.keep_if(wanted, block),
-            false => {}
+        if self.tape.is_some() {
+            self.keep_if(wanted, block);
         }
     }
 
