@@ -24,7 +24,7 @@ pub fn adapter_modules(config: &Config) -> Vec<AdapterModule> {
             return None;
         };
         let other = |end: &&str| name == *end || name.ends_with(&format!(".{end}"));
-        (!OTHERS.iter().any(|end| other(&end))).then(|| AdapterModule {
+        (!OTHERS.iter().any(other)).then(|| AdapterModule {
             name: name.to_string(),
             shape: [out, inner],
         })
