@@ -6,12 +6,12 @@
 //! numbers are the same.
 
 use crate::balance::{SoftmaxLoad, loads, sequence_loss, softmax_load, softmax_loss};
+use crate::score::{logprobs, weighted_sum};
 use crate::visual::{Sight, encode};
-use crate::{Balance, Error, Grads, Micro};
+use crate::{Balance, Distribution, Error, Factors, Grads, Micro, Scores};
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use glmv_kernels::device::read;
-use glmv_kernels::token_logprobs;
 use glmv_model::{Glm4v, LayerRouting, PackedPass, Probe};
 use serde::{Deserialize, Serialize};
 
@@ -24,37 +24,6 @@ pub enum Recompute {
     /// The inputs of the layers, or of the tower's blocks, which run again.
     #[default]
     Layer,
-}
-
-/// Which distribution tokens are scored under: `softmax(logits / temperature)` over the ids that are
-/// not forbidden. Supervised learning has temperature 1 and forbids nothing; rewarded learning takes
-/// what the completions were sampled from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Distribution {
-    /// Above 0.
-    pub temperature: f32,
-    /// Ids that are never chosen; ids beyond the vocabulary are ignored.
-    pub forbidden: Vec<u32>,
-}
-
-impl Default for Distribution {
-    fn default() -> Self {
-        Distribution {
-            temperature: 1.0,
-            forbidden: Vec::new(),
-        }
-    }
-}
-
-impl Distribution {
-    /// `[vocabulary]`, 1 where an id is forbidden; `None` where none is.
-    fn mask(&self, vocabulary: usize, device: &Device) -> Option<Tensor<1>> {
-        let mut mask = vec![0.0f32; vocabulary];
-        let known = self.forbidden.iter().map(|id| *id as usize);
-        let known: Vec<usize> = known.filter(|id| *id < vocabulary).collect();
-        known.iter().for_each(|id| mask[*id] = 1.0);
-        (!known.is_empty()).then(|| Tensor::from_data(mask.as_slice(), device))
-    }
 }
 
 /// How a pass runs.
@@ -70,45 +39,6 @@ pub struct PassOptions {
     pub distribution: Distribution,
     /// Seed of what an adapter drops in this pass; nothing is dropped without one.
     pub dropout: Option<u64>,
-}
-
-/// How much the scores of a pass matter: the derivative of the loss by each of them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Factors {
-    /// By the log-probabilities, `[counted]`.
-    pub logprobs: Vec<f32>,
-    /// By the entropies, `[counted]`; empty where they do not matter.
-    pub entropies: Vec<f32>,
-}
-
-impl From<Vec<f32>> for Factors {
-    fn from(logprobs: Vec<f32>) -> Self {
-        Factors {
-            logprobs,
-            entropies: Vec::new(),
-        }
-    }
-}
-
-/// What the model says of the counted tokens, in their order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scores {
-    /// Natural logarithm of each token's probability, `[counted]`.
-    pub logprobs: Vec<f32>,
-    /// Entropy of the distribution each token is of, in nats, `[counted]`.
-    pub entropies: Vec<f32>,
-}
-
-impl Scores {
-    fn read((logprobs, entropies): (Tensor<1>, Tensor<1>)) -> Result<Self, Error> {
-        let n = logprobs.dims()[0];
-        let mut both = read(Tensor::cat(vec![logprobs.inner(), entropies.inner()], 0))?;
-        let entropies = both.split_off(n);
-        Ok(Scores {
-            logprobs: both,
-            entropies,
-        })
-    }
 }
 
 /// What a pass found beside gradients.
@@ -171,28 +101,6 @@ struct Step<'a> {
     model: &'a Glm4v,
     micro: &'a Micro,
     options: &'a PassOptions,
-}
-
-/// Log-probabilities of the counted tokens from the last layer's output, and the entropies of the
-/// distributions they are of, `[counted]` each.
-fn logprobs(
-    model: &Glm4v,
-    x: Tensor<2>,
-    micro: &Micro,
-    distribution: &Distribution,
-) -> (Tensor<1>, Tensor<1>) {
-    let device = x.device();
-    let forbidden = distribution.mask(model.config().text.vocab_size, &device);
-    let x = model.final_norm(model.select_rows(x, &micro.rows));
-    let targets: Vec<i64> = micro.targets.iter().map(|id| i64::from(*id)).collect();
-    let targets = Tensor::<1, Int>::from_data(targets.as_slice(), &device);
-    token_logprobs(
-        x,
-        model.head(),
-        targets,
-        distribution.temperature,
-        forbidden,
-    )
 }
 
 impl Step<'_> {
@@ -398,17 +306,6 @@ fn last_of(inputs: &mut Vec<Tensor<2>>) -> Tensor<2> {
         Some(x) => x,
         None => unreachable!("one input is kept per layer and one for the head"),
     }
-}
-
-/// `Σ factors · scores`.
-fn weighted_sum(scores: Tensor<1>, factors: Vec<f32>) -> Result<Tensor<1>, Error> {
-    let n = scores.dims()[0];
-    if factors.len() != n || factors.iter().any(|f| !f.is_finite()) {
-        let reason = format!("{} factors for {n} scores, or one is NaN", factors.len());
-        return Err(Error::Sample { reason });
-    }
-    let factors = Tensor::<1>::from_data(TensorData::new(factors, [n]), &scores.device());
-    Ok((scores * factors).sum())
 }
 
 /// `Σ x · above`, whose gradient with respect to x is `above`.

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::pictures::{Commands, Options, line, newest, text};
-use crate::shell;
 
 /// Points of accuracy, in percent, that reward must bring, and that shuffled reward must not.
 const GAIN: f64 = 20.0;
@@ -198,6 +197,7 @@ impl Commands<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell;
 
     #[test]
     fn notes_give_the_accuracy_before_and_after() {

@@ -92,7 +92,9 @@ pub(super) fn localise(
     let trained = of_trainer(model, group, tokens)?;
     let rolled = of_engine(engine, group, tokens)?;
     let distances = distances(&rolled, &trained);
-    let first = distances.iter().position(|far| !(*far <= DIFFERS));
+    let first = distances
+        .iter()
+        .position(|far| far.is_nan() || *far > DIFFERS);
     let worst = |distances: &[f32]| distances.iter().copied().fold(0.0, f32::max);
     let mut kernels = Vec::new();
     if first.is_some() {

@@ -24,6 +24,7 @@ mod replay;
 mod reward;
 mod rollout;
 mod run;
+mod state;
 mod tasks;
 mod weights;
 
@@ -39,6 +40,7 @@ pub use record::{CompletionLog, CompletionRecord};
 pub use replay::{ReplayId, Replayed, replay};
 pub use reward::Rewards;
 pub use rollout::{Group, Member, Progress, Rollouts};
-pub use run::{RlEnded, RlRun, RlState, resume};
+pub use run::RlRun;
+pub use state::{RlEnded, RlState, resume};
 pub use tasks::{GradeFields, GradeLine, Tasks};
 pub use weights::fingerprint;
