@@ -83,15 +83,7 @@ impl Tasks {
     }
 
     fn read_file(&mut self, file: &Path, rewards: &RewardSystem) -> Result<(), Error> {
-        let spec = MixtureSpec {
-            sources: vec![SourceSpec {
-                epochs: Some(1),
-                ..SourceSpec::new(file)
-            }],
-            seed: 0,
-            shuffle: false,
-        };
-        for record in Mixture::open(spec)? {
+        for record in records(file)? {
             let row = match record? {
                 Record::Task(row) => row,
                 Record::Sample(sample) => {
@@ -186,6 +178,39 @@ impl Tasks {
     pub fn find(&self, id: &str) -> Option<usize> {
         self.known.iter().position(|task| task.id == id)
     }
+}
+
+type Records = Box<dyn Iterator<Item = Result<Record, glmv_data::Error>>>;
+
+/// The rows of a file, in order: parquet by its name, else JSON.
+fn records(file: &Path) -> Result<Records, Error> {
+    if file
+        .extension()
+        .is_some_and(|extension| extension == "parquet")
+    {
+        return parquet(file);
+    }
+    let spec = MixtureSpec {
+        sources: vec![SourceSpec {
+            epochs: Some(1),
+            ..SourceSpec::new(file)
+        }],
+        seed: 0,
+        shuffle: false,
+    };
+    Ok(Box::new(Mixture::open(spec)?))
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(file: &Path) -> Result<Records, Error> {
+    Ok(Box::new(glmv_data::ParquetRows::open(file, None)?))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(file: &Path) -> Result<Records, Error> {
+    let reason = "this program was built without the feature `parquet`: build it with it, or \
+                  convert the file to JSON lines";
+    Err(fail(file, reason))
 }
 
 /// What a row says of its task beside the prompt: `ability` is the domain, the source the
@@ -285,30 +310,39 @@ mod tests {
         assert_eq!(tasks.first(1).len(), 1);
     }
 
+    #[cfg(not(feature = "parquet"))]
+    #[test]
+    fn parquet_is_refused_where_it_was_left_out() {
+        let rewards = RewardSystem::from_toml(REWARDS, "reward.toml").unwrap();
+        let found = Tasks::read(&["tasks.parquet".into()], &rewards, &[]);
+        let error = found.unwrap_err().to_string();
+        assert!(
+            error.contains("tasks.parquet") && error.contains("feature"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn what_does_not_fit_is_named_with_its_line() {
         let good = row("x", "a", "");
+        let wrong = "{\"task\":\"x\",\"model\":\"m\",\"samples\":1,\"right\":2}";
         for (rows, grades, named) in [
-            (format!("{good}{good}"), "", ["line 2", "twice or too"]),
-            (row("x", "b", ""), "", ["line 1", "b"]),
-            (row("x", "a", ",\"thinking\":1"), "", ["line 1", "thinking"]),
-            (row("x", "a", ",\"tier\":\"odd\""), "", ["line 1", "odd"]),
-            (String::new(), "", ["t.jsonl", ""]),
+            (format!("{good}{good}"), "", ["jsonl:2", "jsonl:1 too"]),
+            (row("x", "b", ""), "", ["jsonl:1", "\"b\""]),
             (
-                good.clone(),
-                "{\"task\":\"x\",\"model\":\"m\",\"samples\":1,\"right\":2}",
-                ["g.jsonl", "line 1"],
+                row("x", "a", ",\"thinking\":1"),
+                "",
+                ["jsonl:1", "thinking"],
             ),
+            (row("x", "a", ",\"tier\":\"odd\""), "", ["jsonl:1", "odd"]),
+            (String::new(), "", ["t.jsonl", ""]),
+            (good.clone(), wrong, ["g.jsonl", "line 1"]),
             (good.clone(), "{\"task\":\"x\"}", ["g.jsonl", "line 1"]),
         ] {
             let error = read(&rows, grades).expect_err(named[0]).to_string();
-            let second = match named[1] {
-                "twice or too" => "too",
-                other => other,
-            };
             assert!(
-                error.contains(named[0]) && error.contains(second),
-                "{error}"
+                named.iter().all(|n| error.contains(n)),
+                "{named:?}: {error}"
             );
         }
     }
