@@ -124,7 +124,7 @@ fn wrong_settings_and_samples_are_named() {
     let error = trainer
         .step(&micros, &mut |_, _| Ok(vec![1.0].into()))
         .unwrap_err();
-    assert!(error.to_string().contains("1 coefficients"), "{error}");
+    assert!(error.to_string().contains("1 factors"), "{error}");
     let error = trainer
         .step(&[], &mut |_, _| Ok(vec![].into()))
         .unwrap_err();
