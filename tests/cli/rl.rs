@@ -232,6 +232,31 @@ fn the_check_alone_measures_and_changes_nothing() {
 }
 
 #[test]
+fn an_adapter_on_weights_of_8_bits_learns_from_reward_and_replays() {
+    let dir = TempDir::new().unwrap();
+    let run = dir.path().join("run");
+    let adapter = "adapter={target='all-linear', rank=4, alpha=8.0, base='q8'}";
+    let said = learn(&run, &set(&[adapter, "train.steps=3"]));
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(
+        said.stdout.contains("rollout and trainer agree"),
+        "{}",
+        said.stdout
+    );
+    let last = run.join("checkpoints/step-00000003");
+    assert!(last.join("adapter_model.safetensors").exists());
+    assert!(!last.join("model.safetensors").exists());
+    let model = weak();
+    let replay = ["--device", "cpu", "--json", "--set", adapter, "--model"];
+    let replay = [&replay[..], &[model.to_str().unwrap()]].concat();
+    let said = rl(&["replay"], &run, &replay);
+    assert_eq!(said.code, Some(0), "{}{}", said.stdout, said.stderr);
+    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(found["same"], found["replayed"]);
+    assert!(found["same"].as_u64().unwrap() > 90, "{found}");
+}
+
+#[test]
 fn other_objectives_and_curricula_run() {
     let dir = TempDir::new().unwrap();
     for (index, settings) in [

@@ -4,13 +4,14 @@ use crate::args::RlReplayArgs;
 use crate::cmd::train::rl_tasks;
 use crate::session;
 use anyhow::{Context as _, bail};
+use burn::tensor::Device;
 use glmv_engine::Precision;
 use glmv_model::Glm4v;
 use glmv_train::Checkpoints;
 use glmv_train::rl::{CompletionLog, CompletionRecord, RlRecipe, Rollouts, fingerprint, replay};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Runs the subcommand: exit code 1 if a completion came out otherwise.
@@ -35,7 +36,7 @@ pub fn run(args: &RlReplayArgs) -> anyhow::Result<ExitCode> {
     let selected = session::open(args.device.into())?;
     let (mut same, mut others, mut left_out) = (0, Vec::new(), 0);
     for (step, records) in by_step {
-        let Some(dir) = weights(args, step)? else {
+        let Some(saved) = saved(args, step) else {
             left_out += records.len();
             continue;
         };
@@ -43,12 +44,9 @@ pub fn run(args: &RlReplayArgs) -> anyhow::Result<ExitCode> {
         if room == 0 {
             break;
         }
-        let (model, _) = session::with_bar(true, "loading", |progress| {
-            Glm4v::load(&dir, &selected.device, Precision::F32, progress)
-                .with_context(|| format!("cannot load {}", dir.display()))
-        })?;
+        let model = weights(args, &recipe, saved.as_deref(), &selected.device)?;
         let found = fingerprint(&model)?;
-        let mut rollouts = Rollouts::new(model, &dir, &recipe.rl)?;
+        let mut rollouts = Rollouts::new(model, &args.model, &recipe.rl)?;
         for record in records.iter().take(room) {
             let again = replay(&mut rollouts, &tasks, record);
             let again = again.with_context(|| format!("{} ({found})", record.replay_id))?;
@@ -97,12 +95,34 @@ pub fn run(args: &RlReplayArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The folder with the weights that iteration `step` was made with: the checkpoint after the one
-/// before it.
-fn weights(args: &RlReplayArgs, step: u64) -> anyhow::Result<Option<PathBuf>> {
+/// The checkpoint with the weights that iteration `step` was made with, which is that after the one
+/// before it: `None` if it is gone, and inside of that, where the run started.
+fn saved(args: &RlReplayArgs, step: u64) -> Option<Option<PathBuf>> {
     if step <= 1 {
-        return Ok(Some(args.model.clone()));
+        return Some(None);
     }
     let dir = Checkpoints::dir_in(&args.run.join("checkpoints"), step - 1);
-    Ok(dir.exists().then_some(dir))
+    dir.exists().then_some(Some(dir))
+}
+
+/// The weights of a checkpoint of the run, or those it started from.
+fn weights(
+    args: &RlReplayArgs,
+    recipe: &RlRecipe,
+    saved: Option<&Path>,
+    device: &Device,
+) -> anyhow::Result<Glm4v> {
+    let load = |dir: &Path, precision| {
+        session::with_bar(true, "loading", |progress| {
+            Glm4v::load(dir, device, precision, progress)
+                .with_context(|| format!("cannot load {}", dir.display()))
+        })
+    };
+    Ok(match &recipe.adapter {
+        Some(adapter) => {
+            let (model, _) = load(&args.model, adapter.base.into())?;
+            adapter.attach(model, saved).context("adapter")?
+        }
+        None => load(saved.unwrap_or(&args.model), Precision::F32)?.0,
+    })
 }
