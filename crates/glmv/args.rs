@@ -340,6 +340,9 @@ pub struct BenchArgs {
     /// How training's optimiser keeps its means.
     #[arg(long, value_enum, default_value_t, requires = "train")]
     pub states: StateKind,
+    /// Train adapters of this rank beside every linear module but the head, not the weights.
+    #[arg(long, value_name = "RANK", requires = "train")]
+    pub lora: Option<usize>,
     /// Do not build pipelines while loading: the first token pays for them.
     #[arg(long)]
     pub no_warm_up: bool,

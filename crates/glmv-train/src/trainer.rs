@@ -2,11 +2,12 @@
 
 use crate::grads::Grads;
 use crate::{
-    AdamW, AdamWConfig, Balance, Distribution, Error, Factors, Groups, Micro, Parameter,
+    AdamW, AdamWConfig, Balance, Distribution, Error, Factors, Groups, Micro, Parameter, Part,
     PassOptions, Recompute, Schedule, Scores, balance_router, freeze, gradients, parameters,
 };
 use burn::module::Module;
 use glmv_model::Glm4v;
+use glmv_model::plan::Trains;
 use serde::{Deserialize, Serialize};
 
 /// Settings of a trainer, as a recipe has them.
@@ -41,6 +42,17 @@ impl TrainerConfig {
     /// What the vision tower and the projector keep.
     pub fn vision(&self) -> Recompute {
         self.recompute_vision.unwrap_or(self.recompute)
+    }
+
+    /// Parts whose weights learn, for a plan.
+    pub fn trains(&self) -> Trains {
+        let trains = |part| self.groups.trains(part);
+        Trains {
+            vision: trains(Part::Vision),
+            projector: trains(Part::Projector),
+            text: trains(Part::Text),
+            router: trains(Part::Router),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use crate::args::SupervisedArgs;
 use crate::fit::{DoesNotFit, buffers, bytes, capacity};
-use anyhow::bail;
 use glmv_kernels::device::{Capacity, Info, describe};
 use glmv_model::Config;
 use glmv_model::plan::{Advice, Section, StateFormat, TrainPlan, TrainSettings};
@@ -100,6 +99,10 @@ impl TrainFit {
                 let (changes, needs) = (changes.join(" "), bytes(advice.device_bytes));
                 text += &format!(". It fits with {changes}, which needs {needs}");
             }
+            None if plan.settings.adapter.is_some() => {
+                text += ". Neither recompute nor 8-bit states nor a base of codes nor shorter \
+                         sequences make it fit"
+            }
             None => {
                 text += ". Neither recompute nor 8-bit states nor shorter sequences make it fit; \
                          adapters (LoRA) or frozen parts need no gradients and states of the rest"
@@ -183,25 +186,16 @@ pub fn plan(
     recipe: &Recipe,
     survey: &Survey,
 ) -> anyhow::Result<(Info, TrainFit)> {
-    if recipe.adapter.is_some() {
-        bail!(
-            "{}: there is no plan of runs with an adapter yet",
-            args.recipe.display()
-        );
-    }
     let config = Config::from_dir(&args.model)?;
     let info = describe(args.device.into())?;
-    let settings = survey.settings(recipe, buffers(&info));
+    let settings = survey.settings(recipe, &config, buffers(&info))?;
     let memory = capacity(&info, args.memory);
     let fit = TrainFit::new(&config, &settings, memory);
     Ok((info, fit))
 }
 
-/// Fails if the device cannot hold the run; runs with an adapter are not planned.
+/// Fails if the device cannot hold the run.
 pub fn refuse(args: &SupervisedArgs, recipe: &Recipe, survey: &Survey) -> anyhow::Result<()> {
-    if recipe.adapter.is_some() {
-        return Ok(());
-    }
     match plan(args, recipe, survey)?.1.refusal() {
         Some(reason) => Err(DoesNotFit(reason).into()),
         None => Ok(()),

@@ -6,11 +6,14 @@
 //! replayed on the allocator's model, two steps long: `text`, `vision` and `step` list the tensors of a
 //! step as `glmv-train` makes them.
 
+mod adapter;
 mod advice;
 mod ledger;
 mod step;
 mod text;
 mod vision;
+
+pub use adapter::AdapterSettings;
 
 use super::weights::{self, Stored, WeightPart};
 use super::{BufferRules, Item, LAUNCH_DESCRIPTIONS, Section, Settings, Sharded, WeightFormat};
@@ -29,6 +32,14 @@ pub struct Trains {
 }
 
 impl Trains {
+    /// Nothing.
+    pub const NONE: Trains = Trains {
+        vision: false,
+        projector: false,
+        text: false,
+        router: false,
+    };
+
     /// Everything.
     pub const ALL: Trains = Trains {
         vision: true,
@@ -90,7 +101,10 @@ pub struct TrainSettings {
     pub recompute: bool,
     /// The vision tower keeps the inputs of its blocks only.
     pub recompute_vision: bool,
+    /// Of the weights themselves; none with adapters.
     pub trains: Trains,
+    /// What learns in place of the weights.
+    pub adapter: Option<AdapterSettings>,
     pub states: StateFormat,
     /// Packed sequences in host memory at a time.
     pub in_flight: usize,
@@ -126,8 +140,9 @@ impl TrainPlan {
 
     /// Plans `config` under `settings`.
     pub fn new(config: &Config, settings: &TrainSettings) -> Self {
-        let mut inference = Settings::new(WeightFormat::F32, settings.tokens, settings.buffers);
-        inference.vision = WeightFormat::F32;
+        let adapter = settings.adapter.as_ref();
+        let base = adapter.map_or(WeightFormat::F32, |a| a.base);
+        let inference = Settings::new(base, settings.tokens, settings.buffers);
         let stored = weights::stored(config, &inference);
         let learns = |s: &&Stored| settings.learns(s);
         let mut plan = TrainPlan {
@@ -142,7 +157,13 @@ impl TrainPlan {
             .iter()
             .filter(learns)
             .map(|s| settings.state_bytes(s));
-        let states = states.sum();
+        let mut states: u64 = states.sum();
+        if let Some(adapter) = adapter {
+            plan.parameters += adapter.parameters();
+            plan.trained += adapter.parameters();
+            plan.items.push(adapter.item());
+            states += adapter.state_bytes(settings);
+        }
         plan.add_step(config, states);
         plan
     }
@@ -236,6 +257,9 @@ impl TrainPlan {
 impl TrainSettings {
     /// True if a weight has a gradient.
     fn learns(&self, stored: &Stored) -> bool {
+        if self.adapter.is_some() {
+            return false;
+        }
         let trains = self.trains;
         match stored.part {
             WeightPart::Vision => trains.vision && self.patches > 0,
@@ -271,7 +295,10 @@ struct Step<'a> {
     settings: &'a TrainSettings,
     tokens: u64,
     patches: u64,
+    /// Parts whose weights have gradients.
     trains: Trains,
+    /// Parts that gradients flow through.
+    flows: Trains,
     ledger: Ledger,
     /// What the tensors of the graph under way are counted as.
     kept_as: Kind,
