@@ -10,6 +10,7 @@ mod plan;
 mod program;
 mod reward;
 mod rl;
+mod rl_collapse;
 mod rl_place;
 mod run;
 mod train;

@@ -76,6 +76,7 @@ impl Survey {
             recompute_vision: train.vision() == Recompute::Layer,
             trains: train.trains(),
             adapter: adapter.transpose()?,
+            rollout: None,
             states: train.adamw.states.into(),
             in_flight: recipe.data.window + READY + recipe.data.batch,
             buffers,

@@ -119,6 +119,7 @@ pub fn measure(args: &BenchArgs, loaded: Loaded) -> anyhow::Result<TrainReport> 
         recompute_vision: recompute == Recompute::Layer,
         trains: Trains::ALL,
         adapter: planned,
+        rollout: None,
         states: states.into(),
         in_flight: 1,
         buffers: fit::buffers(&loaded.device),

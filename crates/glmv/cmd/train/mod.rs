@@ -37,7 +37,7 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::read(&args.recipe, &args.set)?;
     if args.plan {
         let survey = Survey::new(&recipe.data, encoder(args)?).context("training data")?;
-        return plan::print(args, &recipe, survey);
+        return plan::print(args, plan::packs(&recipe, survey));
     }
     let settings = recipe.digest()?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
@@ -45,7 +45,7 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     session::handle_stop()?;
     let encoder = encoder(args)?;
     let survey = Survey::new(&recipe.data, encoder.clone()).context("training data")?;
-    plan::refuse(args, &recipe, &survey)?;
+    plan::refuse(args, plan::packs(&recipe, survey))?;
     let saved = resumed.as_ref().map(|r| r.dir.as_path());
     let mut trainer = trainer(args, saved, recipe.adapter.as_ref(), &recipe.train)?;
     if let Some(resumed) = &resumed {

@@ -5,7 +5,8 @@ use crate::args::SupervisedArgs;
 use crate::fit::{DoesNotFit, buffers, bytes, capacity};
 use glmv_kernels::device::{Capacity, Info, describe};
 use glmv_model::Config;
-use glmv_model::plan::{Advice, Section, StateFormat, TrainPlan, TrainSettings};
+use glmv_model::plan::{Advice, BufferRules, Section, StateFormat, TrainPlan, TrainSettings};
+use glmv_train::rl::{RlRecipe, TaskSurvey};
 use glmv_train::{Recipe, Survey};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -33,11 +34,11 @@ pub struct Instead {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct Report<'a, S> {
     model: String,
     recipe: String,
     device: &'a Info,
-    survey: Survey,
+    survey: &'a S,
     #[serde(flatten)]
     fit: &'a TrainFit,
 }
@@ -180,43 +181,96 @@ fn instead(config: &Config, settings: &TrainSettings) -> Vec<Instead> {
     list
 }
 
-/// What a run of `recipe` over such data needs on its device.
-pub fn plan(
+/// What was looked at to know how large a step is, and what it says.
+pub struct Looked<S> {
+    pub survey: S,
+    /// A line for people.
+    pub line: String,
+    pub settings: TrainSettings,
+}
+
+/// What a run needs on its device, whose buffers `settings` is told.
+pub fn plan<S>(
     args: &SupervisedArgs,
-    recipe: &Recipe,
-    survey: &Survey,
-) -> anyhow::Result<(Info, TrainFit)> {
+    look: impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+) -> anyhow::Result<(Info, TrainFit, Looked<S>)> {
     let config = Config::from_dir(&args.model)?;
     let info = describe(args.device.into())?;
-    let settings = survey.settings(recipe, &config, buffers(&info))?;
+    let looked = look(&config, buffers(&info))?;
     let memory = capacity(&info, args.memory);
-    let fit = TrainFit::new(&config, &settings, memory);
-    Ok((info, fit))
+    let fit = TrainFit::new(&config, &looked.settings, memory);
+    Ok((info, fit, looked))
+}
+
+/// Packs of supervised data.
+pub fn packs(
+    recipe: &Recipe,
+    survey: Survey,
+) -> impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<Survey>> {
+    move |config, buffers| {
+        let settings = survey.settings(recipe, config, buffers)?;
+        let line = format!(
+            "sequence  {} tokens; of {} looked at, the most: {} tokens, {} counted, {} patches",
+            settings.tokens, survey.packs, survey.tokens, settings.counted, settings.patches
+        );
+        Ok(Looked {
+            survey,
+            line,
+            settings,
+        })
+    }
+}
+
+/// Prompts of rewarded tasks.
+pub fn prompts(
+    recipe: &RlRecipe,
+    survey: TaskSurvey,
+) -> impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<TaskSurvey>> {
+    move |config, buffers| {
+        let settings = survey.settings(recipe, config, buffers)?;
+        let at_once = settings.rollout.as_ref().map_or(0, |r| r.sequences);
+        let line = format!(
+            "prompts   of {} looked at, the most: {} tokens, {} patches; completions of {} tokens at \
+             most, {at_once} at once; micro-steps of {} tokens",
+            survey.prompts, survey.tokens, survey.patches, survey.completion, settings.tokens
+        );
+        Ok(Looked {
+            survey,
+            line,
+            settings,
+        })
+    }
 }
 
 /// Fails if the device cannot hold the run.
-pub fn refuse(args: &SupervisedArgs, recipe: &Recipe, survey: &Survey) -> anyhow::Result<()> {
-    match plan(args, recipe, survey)?.1.refusal() {
+pub fn refuse<S>(
+    args: &SupervisedArgs,
+    look: impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+) -> anyhow::Result<()> {
+    match plan(args, look)?.1.refusal() {
         Some(reason) => Err(DoesNotFit(reason).into()),
         None => Ok(()),
     }
 }
 
 /// Prints the plan of a run; fails, with the plan on stdout, if it does not fit.
-pub fn print(args: &SupervisedArgs, recipe: &Recipe, survey: Survey) -> anyhow::Result<ExitCode> {
-    let (info, fit) = plan(args, recipe, &survey)?;
+pub fn print<S: Serialize>(
+    args: &SupervisedArgs,
+    look: impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+) -> anyhow::Result<ExitCode> {
+    let (info, fit, looked) = plan(args, look)?;
     let fit = fit.compared(&Config::from_dir(&args.model)?);
     if args.json {
         let report = Report {
             model: args.model.display().to_string(),
             recipe: args.recipe.display().to_string(),
             device: &info,
-            survey,
+            survey: &looked.survey,
             fit: &fit,
         };
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        let (plan, s) = (&fit.plan, &fit.plan.settings);
+        let plan = &fit.plan;
         println!(
             "model     {}, {:.2} M parameters, {:.2} M of them learn",
             args.model.display(),
@@ -224,10 +278,7 @@ pub fn print(args: &SupervisedArgs, recipe: &Recipe, survey: Survey) -> anyhow::
             plan.trained as f64 / 1e6
         );
         println!("device    {} ({})", info.name, info.backend);
-        println!(
-            "sequence  {} tokens; of {} looked at, the most: {} tokens, {} counted, {} patches",
-            s.tokens, survey.packs, survey.tokens, s.counted, s.patches
-        );
+        println!("{}", looked.line);
         fit.print();
     }
     match fit.refusal() {

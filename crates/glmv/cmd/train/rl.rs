@@ -1,31 +1,36 @@
 //! `glmv train rl`: a recipe, tasks and a checkpoint in, a rewarded run out.
 
 use super::rl_watch::Report;
-use super::{latest, model, open_monitor, trainer};
+use super::{latest, model, open_monitor, plan, trainer};
 use crate::args::RlTrainArgs;
 use crate::session;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use burn::module::Module as _;
 use glmv_engine::Precision;
 use glmv_monitor::{Display, Level, MonitorConfig};
+use glmv_processor::Processor;
 use glmv_reward::RewardSystem;
 use glmv_reward::judge::HttpJudge;
-use glmv_train::rl::{Reference, Rewards, RlRecipe, RlRun, RlState, Rollouts, Tasks, resume};
+use glmv_train::rl::{
+    Reference, Rewards, RlRecipe, RlRun, RlState, Rollouts, TaskSurvey, Tasks, resume,
+};
 use glmv_train::{AdamW, Checkpoints, Resumed, Trainer};
 use std::process::ExitCode;
 
 /// Runs the subcommand.
 pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
     let args = &command.run;
-    if args.plan || args.json {
-        bail!("--plan and --json are of pretrain and sft: there is no plan of rewarded runs yet");
-    }
     let recipe = RlRecipe::read(&args.recipe, &args.set)?;
     let (tasks, held_out) = tasks(&recipe)?;
+    let survey = TaskSurvey::new(&tasks, &Processor::from_dir(&args.model)?, &recipe)?;
+    if args.plan {
+        return plan::print(args, plan::prompts(&recipe, survey));
+    }
     let rewards = rewards(&recipe)?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
     let resumed = latest::<RlState>(args, &checkpoints)?;
     session::handle_stop()?;
+    plan::refuse(args, plan::prompts(&recipe, survey))?;
     let saved = resumed.as_ref().map(|r| r.dir.as_path());
     let mut trainer = trainer(args, saved, recipe.adapter.as_ref(), &recipe.train)?;
     if let Some(resumed) = &resumed {

@@ -22,6 +22,7 @@ fn settings() -> TrainSettings {
         recompute_vision: true,
         trains: Trains::ALL,
         adapter: None,
+        rollout: None,
         states: StateFormat::F32,
         in_flight: 4,
         buffers: BufferRules::adapter(2 * GIB),
