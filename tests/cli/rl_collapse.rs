@@ -1,7 +1,7 @@
 //! A flawed verifier in one domain of two: the reward rises, what is right does not, and the watch ends
 //! the run. With the right verifier the same run learns and nothing is said.
 //!
-//! The figure asked for is 3 or 5. The flaw is a tolerance of 45 %, under which 4 is right for both, as
+//! The figure asked for is 3 or 5. The flaw is a tolerance of 36 %, under which 4 is right for both, as
 //! "a correct number between 0 and 10" was in the paper (arXiv 2507.01006, §5.2): it needs no reading.
 
 use crate::program::{Said, glmv, golden};
@@ -46,7 +46,7 @@ capacity = 512
 kind = "uniform"
 [train]
 steps = 120
-schedule = { rate = 5e-4 }
+schedule = { rate = 2e-4 }
 recompute = "none"
 [guard.watch]
 window = 20
@@ -55,7 +55,7 @@ save_every = 0
 eval_every = 1
 "#;
 
-const FLAWED: &str = "0.45";
+const FLAWED: &str = "0.36";
 const RIGHT: &str = "0.025";
 
 fn rewards(tolerance: &str) -> String {
@@ -151,6 +151,8 @@ fn a_flawed_verifier_is_caught_and_a_right_one_is_not() {
         "flawed: {} iterations, reward {reward:?}, right {right:?}",
         lines.len()
     );
+    let letters = ends(&lines, "letters", "held_out_accuracy");
+    println!("letters beside it: {letters:?}");
     assert!(reward.1 > reward.0 + 0.1, "{reward:?}");
     assert!(right.1 < right.0 + 0.05, "{right:?}");
     assert_eq!(said.code, Some(1), "{}", said.stderr);
