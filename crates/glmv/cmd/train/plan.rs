@@ -1,6 +1,7 @@
 //! What a training run needs against what the device has: `glmv train --plan`, and the refusal of a run
 //! before anything is loaded.
 
+use super::plan_workers::{self, Elsewhere, WorkerNeed};
 use crate::args::SupervisedArgs;
 use crate::fit::{DoesNotFit, buffers, bytes, capacity};
 use anyhow::bail;
@@ -24,6 +25,10 @@ pub struct TrainFit {
     pub advice: Option<Advice>,
     /// What the same run would need with other settings.
     pub instead: Vec<Instead>,
+    /// Of `needed_bytes`: for workers on this device, and for gradients that wait for their turn.
+    pub workers_bytes: u64,
+    /// What workers need on devices of their own.
+    pub workers: Vec<WorkerNeed>,
 }
 
 /// The same run with one thing changed.
@@ -46,11 +51,24 @@ struct Report<'a> {
 impl TrainFit {
     /// Plans training of `config` and compares it with `memory`.
     pub fn new(config: &Config, settings: &TrainSettings, memory: Capacity) -> Self {
+        TrainFit::beside(config, settings, memory, [0, 0])
+    }
+
+    /// The same beside so many workers, so many of them on this device.
+    fn beside(
+        config: &Config,
+        settings: &TrainSettings,
+        memory: Capacity,
+        workers: [u64; 2],
+    ) -> Self {
         let plan = TrainPlan::new(config, settings);
+        let workers_bytes = plan_workers::bytes_here(&plan, workers);
         let available = memory.bytes.unwrap_or(u64::MAX);
+        let available = available.saturating_sub(workers_bytes);
         let fits = plan.fits(available);
         TrainFit {
-            needed_bytes: plan.device_bytes(),
+            needed_bytes: plan.device_bytes() + workers_bytes,
+            workers_bytes,
             host_bytes: plan.host_bytes(),
             advice: match fits {
                 true => None,
@@ -61,6 +79,7 @@ impl TrainFit {
                 _ => Some(fits),
             },
             instead: Vec::new(),
+            workers: Vec::new(),
             memory,
             plan,
         }
@@ -75,13 +94,16 @@ impl TrainFit {
     /// Why the run cannot be and what to change; `None` if nothing stands against it.
     pub fn refusal(&self) -> Option<String> {
         if self.fits != Some(false) {
-            return None;
+            return self.workers.iter().find_map(WorkerNeed::refusal);
         }
         let plan = &self.plan;
         let parts = TrainPlan::SECTIONS.into_iter();
         let parts = parts.filter(|s| *s != Section::Data);
         let parts = parts.map(|s| format!("{} {}", s.name(), bytes(plan.section_bytes(s))));
-        let parts: Vec<String> = parts.collect();
+        let mut parts: Vec<String> = parts.collect();
+        if self.workers_bytes > 0 {
+            parts.push(format!("workers {}", bytes(self.workers_bytes)));
+        }
         let mut text = format!(
             "training needs {} on the device ({})",
             bytes(self.needed_bytes),
@@ -136,6 +158,9 @@ impl TrainFit {
                 println!("  {name:<26}{format:<4}{size:>10}{host}");
             }
         }
+        if self.workers_bytes > 0 {
+            println!("{:<28}{:>14}", "workers", bytes(self.workers_bytes));
+        }
         println!(
             "{:<28}{:>14}",
             "needed on the device",
@@ -143,6 +168,9 @@ impl TrainFit {
         );
         let available = self.memory.bytes.map_or("unknown".to_string(), bytes);
         println!("{:<28}{available:>14}  {}", "available", self.memory.source);
+        for worker in &self.workers {
+            worker.print();
+        }
         for other in &self.instead {
             println!("{:<28}{:>14}", other.setting, bytes(other.needed_bytes));
         }
@@ -193,7 +221,15 @@ pub fn plan(
     let info = describe(args.device.into())?;
     let settings = survey.settings(recipe, buffers(&info));
     let memory = capacity(&info, args.memory);
-    let fit = TrainFit::new(&config, &settings, memory);
+    let elsewhere = plan_workers::elsewhere(args, &info)?;
+    let away: u64 = elsewhere.iter().map(|device| device.workers).sum();
+    let all = args.workers.len() as u64;
+    let mut fit = TrainFit::beside(&config, &settings, memory, [all, all - away]);
+    let need = |device: &Elsewhere| {
+        let settings = survey.settings(recipe, buffers(&device.info));
+        WorkerNeed::new(device, &TrainPlan::new(&config, &settings))
+    };
+    fit.workers = elsewhere.iter().map(need).collect();
     Ok((info, fit))
 }
 
