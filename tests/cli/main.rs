@@ -16,3 +16,4 @@ mod run;
 mod train;
 mod train_disk;
 mod train_plan;
+mod workers;

@@ -23,6 +23,7 @@ mod supply;
 mod survey;
 mod trainer;
 mod visual;
+mod workers;
 
 pub use adamw::{AdamW, AdamWConfig, Step};
 pub use adapter::{AdapterRecipe, Base};
@@ -42,3 +43,4 @@ pub use score::{Distribution, Factors, Scores};
 pub use supply::{PackedSupply, sample_of};
 pub use survey::Survey;
 pub use trainer::{FactorsOfStep, StepReport, Trainer, TrainerConfig};
+pub use workers::Worker;

@@ -1,6 +1,7 @@
 //! What a training run needs against what the device has: `glmv train --plan`, and the refusal of a run
 //! before anything is loaded.
 
+use super::plan_workers::{self, WorkerNeed};
 use crate::args::SupervisedArgs;
 use crate::fit::{DoesNotFit, buffers, bytes, capacity};
 use glmv_kernels::device::{Capacity, Info, describe};
@@ -24,6 +25,10 @@ pub struct TrainFit {
     pub advice: Option<Advice>,
     /// What the same run would need with other settings.
     pub instead: Vec<Instead>,
+    /// Of `needed_bytes`: for workers on this device, and for gradients that wait for their turn.
+    pub workers_bytes: u64,
+    /// What workers need on devices of their own.
+    pub workers: Vec<WorkerNeed>,
 }
 
 /// The same run with one thing changed.
@@ -46,11 +51,24 @@ struct Report<'a, S> {
 impl TrainFit {
     /// Plans training of `config` and compares it with `memory`.
     pub fn new(config: &Config, settings: &TrainSettings, memory: Capacity) -> Self {
+        TrainFit::beside(config, settings, memory, [0, 0])
+    }
+
+    /// The same beside so many workers, so many of them on this device.
+    fn beside(
+        config: &Config,
+        settings: &TrainSettings,
+        memory: Capacity,
+        workers: [u64; 2],
+    ) -> Self {
         let plan = TrainPlan::new(config, settings);
+        let workers_bytes = plan_workers::bytes_here(&plan, workers);
         let available = memory.bytes.unwrap_or(u64::MAX);
+        let available = available.saturating_sub(workers_bytes);
         let fits = plan.fits(available);
         TrainFit {
-            needed_bytes: plan.device_bytes(),
+            needed_bytes: plan.device_bytes() + workers_bytes,
+            workers_bytes,
             host_bytes: plan.host_bytes(),
             advice: match fits {
                 true => None,
@@ -61,6 +79,7 @@ impl TrainFit {
                 _ => Some(fits),
             },
             instead: Vec::new(),
+            workers: Vec::new(),
             memory,
             plan,
         }
@@ -75,13 +94,16 @@ impl TrainFit {
     /// Why the run cannot be and what to change; `None` if nothing stands against it.
     pub fn refusal(&self) -> Option<String> {
         if self.fits != Some(false) {
-            return None;
+            return self.workers.iter().find_map(WorkerNeed::refusal);
         }
         let plan = &self.plan;
         let parts = TrainPlan::SECTIONS.into_iter();
         let parts = parts.filter(|s| *s != Section::Data);
         let parts = parts.map(|s| format!("{} {}", s.name(), bytes(plan.section_bytes(s))));
-        let parts: Vec<String> = parts.collect();
+        let mut parts: Vec<String> = parts.collect();
+        if self.workers_bytes > 0 {
+            parts.push(format!("workers {}", bytes(self.workers_bytes)));
+        }
         let mut text = format!(
             "training needs {} on the device ({})",
             bytes(self.needed_bytes),
@@ -140,6 +162,9 @@ impl TrainFit {
                 println!("  {name:<26}{format:<4}{size:>10}{host}");
             }
         }
+        if self.workers_bytes > 0 {
+            println!("{:<28}{:>14}", "workers", bytes(self.workers_bytes));
+        }
         println!(
             "{:<28}{:>14}",
             "needed on the device",
@@ -147,6 +172,9 @@ impl TrainFit {
         );
         let available = self.memory.bytes.map_or("unknown".to_string(), bytes);
         println!("{:<28}{available:>14}  {}", "available", self.memory.source);
+        for worker in &self.workers {
+            worker.print();
+        }
         for other in &self.instead {
             println!("{:<28}{:>14}", other.setting, bytes(other.needed_bytes));
         }
@@ -192,13 +220,21 @@ pub struct Looked<S> {
 /// What a run needs on its device, whose buffers `settings` is told.
 pub fn plan<S>(
     args: &SupervisedArgs,
-    look: impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+    look: impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
 ) -> anyhow::Result<(Info, TrainFit, Looked<S>)> {
     let config = Config::from_dir(&args.model)?;
     let info = describe(args.device.into())?;
     let looked = look(&config, buffers(&info))?;
     let memory = capacity(&info, args.memory);
-    let fit = TrainFit::new(&config, &looked.settings, memory);
+    let elsewhere = plan_workers::elsewhere(args, &info)?;
+    let away: u64 = elsewhere.iter().map(|device| device.workers).sum();
+    let all = args.workers.len() as u64;
+    let mut fit = TrainFit::beside(&config, &looked.settings, memory, [all, all - away]);
+    for device in &elsewhere {
+        let settings = look(&config, buffers(&device.info))?.settings;
+        let plan = TrainPlan::new(&config, &settings);
+        fit.workers.push(WorkerNeed::new(device, &plan));
+    }
     Ok((info, fit, looked))
 }
 
@@ -206,7 +242,7 @@ pub fn plan<S>(
 pub fn packs(
     recipe: &Recipe,
     survey: Survey,
-) -> impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<Survey>> {
+) -> impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<Survey>> {
     move |config, buffers| {
         let settings = survey.settings(recipe, config, buffers)?;
         let line = format!(
@@ -225,7 +261,7 @@ pub fn packs(
 pub fn prompts(
     recipe: &RlRecipe,
     survey: TaskSurvey,
-) -> impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<TaskSurvey>> {
+) -> impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<TaskSurvey>> {
     move |config, buffers| {
         let settings = survey.settings(recipe, config, buffers)?;
         let at_once = settings.rollout.as_ref().map_or(0, |r| r.sequences);
@@ -245,7 +281,7 @@ pub fn prompts(
 /// Fails if the device cannot hold the run.
 pub fn refuse<S>(
     args: &SupervisedArgs,
-    look: impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+    look: impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
 ) -> anyhow::Result<()> {
     match plan(args, look)?.1.refusal() {
         Some(reason) => Err(DoesNotFit(reason).into()),
@@ -256,7 +292,7 @@ pub fn refuse<S>(
 /// Prints the plan of a run; fails, with the plan on stdout, if it does not fit.
 pub fn print<S: Serialize>(
     args: &SupervisedArgs,
-    look: impl FnOnce(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+    look: impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
 ) -> anyhow::Result<ExitCode> {
     let (info, fit, looked) = plan(args, look)?;
     let fit = fit.compared(&Config::from_dir(&args.model)?);

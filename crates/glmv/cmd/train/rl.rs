@@ -1,7 +1,8 @@
 //! `glmv train rl`: a recipe, tasks and a checkpoint in, a rewarded run out.
 
 use super::rl_watch::Report;
-use super::{latest, model, open_monitor, plan, trainer};
+use super::workers::{self, model_on, trainer};
+use super::{latest, open_monitor, plan};
 use crate::args::RlTrainArgs;
 use crate::session;
 use anyhow::Context as _;
@@ -43,7 +44,9 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
                 .adapter
                 .as_ref()
                 .map_or(Precision::F32, |a| a.base.into());
-            Some(Reference::new(model(args, &args.model, base)?.valid()))
+            let selected = session::open(args.device.into())?;
+            let model = model_on(&selected, &args.model, base)?;
+            Some(Reference::new(model.valid()))
         }
         false => None,
     };
@@ -68,7 +71,11 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
     )?;
     let at = resumed.as_ref().map_or(0, |r| r.state.iteration);
     let mut report = Report::new(monitor, &args.out);
-    report.note(at, Level::Info, &describe(&trainer, &tasks, &held_out))?;
+    report.note(
+        at,
+        Level::Info,
+        &(describe(&trainer, &tasks, &held_out) + &workers::describe(args)),
+    )?;
     let run = RlRun {
         trainer: &mut trainer,
         rollouts: &mut rollouts,
