@@ -14,6 +14,7 @@ mod means;
 mod micro;
 mod params;
 mod pass;
+mod pictures;
 mod recipe;
 pub mod rl;
 mod run;

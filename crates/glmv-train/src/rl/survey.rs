@@ -79,7 +79,9 @@ impl TaskSurvey {
         let rows = (rl.group_size * rl.batch_groups).div_ceil(recipe.updates.max(1));
         let longest = self.tokens + self.completion;
         let micro = rl.pack.capacity.min(rows * longest);
-        let prompts = rows.min(micro / (self.shortest + 1).max(1)).max(1);
+        // A group's picture is there once.
+        let prompts = micro / (self.shortest + 1);
+        let prompts = prompts.clamp(1, rl.batch_groups.max(1));
         let engine = EngineConfig::rollout();
         let adapter = recipe.adapter.as_ref().map(|a| a.planned(config));
         let adapter = adapter.transpose()?;
