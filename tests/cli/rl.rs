@@ -85,6 +85,11 @@ fn reward_teaches_and_shuffled_reward_does_not() {
     ] {
         assert!(page.contains(text), "{text}");
     }
+    // The last accuracy stands behind the last iteration.
+    let metrics = fs::read_to_string(real.join("metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert!((last["held_out/accuracy"].as_f64().unwrap() * 100.0 - after).abs() < 0.06);
+    assert_eq!(metrics.lines().count(), 61);
     let watched = fs::read_to_string(real.join("watch.jsonl")).unwrap();
     assert_eq!(watched.lines().count(), 60);
     assert!(watched.contains("held_out_accuracy") && watched.contains("entropy"));
