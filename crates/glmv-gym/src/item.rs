@@ -1,5 +1,6 @@
 //! One task with everything that belongs to it, and how it is made from a seed.
 
+use crate::domains::lesson;
 use crate::draft::{Draft, Scenes};
 use crate::rng::Rng;
 use crate::{Domain, Error, LEVELS, Split};
@@ -44,7 +45,7 @@ pub enum Media {
 /// A task.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// `domain-level-seed`.
+    /// `domain-level-seed`, with `-lesson` behind it for a lesson.
     pub id: String,
     /// The domain.
     pub domain: Domain,
@@ -123,6 +124,9 @@ pub fn generate(domain: Domain, level: u8, seed: u64, size: Size) -> Result<Item
 /// As [`generate`], but only what has one of `tasks` (the middle of [`Item::template`]); with none, of
 /// any task. An item that was made of several tasks is made again with its own alone.
 ///
+/// The task `lesson` alone gives lessons in seeing: crowded pictures whose caption names everything in
+/// reading order. Domains whose captions do so already give their tasks.
+///
 /// # Errors
 /// As [`generate`], and if the level has no such task.
 pub fn generate_of(
@@ -144,11 +148,15 @@ pub fn generate_of(
         });
     }
     let split = Split::of_seed(seed)?;
+    let lessons = tasks == [lesson::TASK];
     let mut others = BTreeSet::new();
     for attempt in 0..TRIES {
         let mut rng = Rng::of(&[domain as u64, u64::from(level), seed, attempt]);
-        let draft = domain.draft(level, &mut rng);
-        if !tasks.is_empty() && !tasks.contains(&draft.task) {
+        let draft = match lessons {
+            true => lesson::draft(domain, level, &mut rng),
+            false => domain.draft(level, &mut rng),
+        };
+        if !lessons && !tasks.is_empty() && !tasks.contains(&draft.task) {
             others.insert(draft.task);
             continue;
         }
@@ -199,8 +207,12 @@ impl Found {
         let draw = |scenes: Vec<crate::draw::Scene>| {
             scenes.iter().map(|s| s.render(side)).collect::<Vec<_>>()
         };
+        let mut id = format!("{}-{}-{}", self.domain.name(), self.level, self.seed);
+        if draft.task == lesson::TASK {
+            id = format!("{id}-{}", lesson::TASK);
+        }
         Item {
-            id: format!("{}-{}-{}", self.domain.name(), self.level, self.seed),
+            id,
             domain: self.domain,
             level: self.level,
             seed: self.seed,

@@ -26,7 +26,8 @@ pub struct GymItemArgs {
     /// Levels 1 to 5, separated by commas; 1 is easy.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5], value_name = "LEVELS")]
     pub level: Vec<u8>,
-    /// Only these tasks, separated by commas: the middle of a template such as vqa/colour/1.
+    /// Only these tasks, separated by commas: the middle of a template such as vqa/colour/1; lesson
+    /// alone gives crowded pictures with everything named.
     #[arg(long, value_delimiter = ',', value_name = "TASKS")]
     pub task: Vec<String>,
     /// train, validation or test.

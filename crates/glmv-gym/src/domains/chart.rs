@@ -18,8 +18,9 @@ pub(crate) const LEVELS: [&str; 5] = [
     "4 or 5 bars or points read from the axis: sums, differences, how many are above a value",
 ];
 
+/// What a chart looks like.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Bars,
     Line,
     Pie,
@@ -69,7 +70,8 @@ pub(crate) fn draft(level: u8, rng: &mut Rng) -> Draft {
     }
 }
 
-fn chart(level: u8, kind: Kind, years: bool, rng: &mut Rng) -> Chart {
+/// A chart as the tasks of a level have it.
+pub(super) fn chart(level: u8, kind: Kind, years: bool, rng: &mut Rng) -> Chart {
     let n = match level {
         1 => rng.int(2, 3),
         2 => 3,

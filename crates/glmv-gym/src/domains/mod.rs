@@ -1,4 +1,4 @@
-//! The domains, one file each: `LEVELS` says what is asked for, `draft` makes it.
+//! The domains, one file each: `LEVELS` says what is asked for, `draft` makes it. Lessons are beside them.
 
 pub(crate) mod arithmetic;
 pub(crate) mod chart;
@@ -9,6 +9,7 @@ pub(crate) mod geometry;
 pub(crate) mod grounding;
 pub(crate) mod gui;
 mod gui_draw;
+pub(crate) mod lesson;
 pub(crate) mod ocr;
 pub(crate) mod spatial;
 mod things;

@@ -128,7 +128,8 @@ fn disturbed(rng: &mut Rng, text: &str) -> String {
         .collect()
 }
 
-fn inks(level: u8, rng: &mut Rng) -> (Rgb, Rgb) {
+/// Ground and ink of a level.
+pub(super) fn inks(level: u8, rng: &mut Rng) -> (Rgb, Rgb) {
     let dark = [
         INK,
         COLOURS[0].rgb,

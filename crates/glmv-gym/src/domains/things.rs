@@ -66,6 +66,21 @@ pub(super) struct Spot {
 }
 
 impl Spot {
+    /// Somewhere in the `at`-th cell of a grid with `across` cells in a row.
+    pub fn within(rng: &mut Rng, across: usize, at: usize) -> Self {
+        let cell = 1000 / across as i32;
+        let r = rng.int(cell * 28 / 100, cell * 40 / 100);
+        let slack = cell / 2 - r - 10;
+        let (row, column) = (at / across, at % across);
+        let mut centre = |i: usize| i as i32 * cell + cell / 2 + rng.int(-slack, slack);
+        Self {
+            x: centre(column),
+            y: centre(row),
+            r,
+            row,
+        }
+    }
+
     pub fn thing(self, (shape, colour): (Shape, Colour)) -> Thing {
         Thing {
             shape,
@@ -86,19 +101,7 @@ pub(super) fn spots(rng: &mut Rng, n: usize) -> Vec<Spot> {
     rng.shuffle(&mut cells);
     cells.truncate(n);
     cells.sort_unstable();
-    let cell = 1000 / across as i32;
-    let place = |cell_at: &usize| {
-        let r = rng.int(cell * 28 / 100, cell * 40 / 100);
-        let slack = cell / 2 - r - 10;
-        let (row, column) = (cell_at / across, cell_at % across);
-        let mut centre = |i: usize| i as i32 * cell + cell / 2 + rng.int(-slack, slack);
-        Spot {
-            x: centre(column),
-            y: centre(row),
-            r,
-            row,
-        }
-    };
+    let place = |at: &usize| Spot::within(rng, across, *at);
     cells.iter().map(place).collect()
 }
 

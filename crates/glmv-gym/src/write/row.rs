@@ -1,6 +1,7 @@
 //! One row per layout. Every row carries `gym`: what the item was made from, for audits and tables.
 
 use super::media;
+use crate::domains::lesson::IMAGE;
 use crate::item::combination;
 use crate::{Error, Item, Media};
 use image::RgbImage;
@@ -132,8 +133,12 @@ pub(super) fn rl(item: &Item, paths: &[String]) -> Value {
 
 pub(super) fn caption(item: &Item, paths: &[String]) -> Value {
     let (_, list) = key(item);
+    let text = match item.caption.contains(IMAGE) {
+        true => item.caption.clone(),
+        false => marked(item, paths, &item.caption),
+    };
     json!({
-        "text": marked(item, paths, &item.caption),
+        "text": text,
         list: paths,
         "gym": Meta::of(item, paths),
     })
