@@ -90,9 +90,39 @@ fn reward_teaches_and_shuffled_reward_does_not() {
     let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
     assert!((last["held_out/accuracy"].as_f64().unwrap() * 100.0 - after).abs() < 0.06);
     assert_eq!(metrics.lines().count(), 61);
+    compared(&real, &shuffled);
     let watched = fs::read_to_string(real.join("watch.jsonl")).unwrap();
     assert_eq!(watched.lines().count(), 60);
     assert!(watched.contains("held_out_accuracy") && watched.contains("entropy"));
+}
+
+/// What two runs had learnt, and after how many completions.
+fn compared(real: &Path, shuffled: &Path) {
+    let svg = real.join("compared.svg");
+    let compare = |runs: &[String]| -> Said {
+        let mut command = glmv();
+        command.args(["rl", "compare", "--reach", "0.9", "--json", "--svg"]);
+        command.arg(&svg).args(runs).output().unwrap().into()
+    };
+    let runs = [("reward", real), ("noise", shuffled)];
+    let runs = runs.map(|(name, run)| format!("{name}={}", run.display()));
+    let said = compare(&runs);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(found[1]["median_completions"], Value::Null);
+    let needed = found[0]["median_completions"].as_u64().unwrap();
+    let points = found[0]["runs"][0]["points"].as_array().unwrap();
+    assert_eq!((points.len(), &points[0][0]), (4, &json!(0)));
+    assert!(
+        points
+            .iter()
+            .any(|p| p[0] == needed && p[1].as_f64().unwrap() >= 0.9)
+    );
+    let drawn = fs::read_to_string(&svg).unwrap();
+    assert!(drawn.contains(">reward</text>") && drawn.contains(">noise</text>"));
+    for (wrong, named) in [("x", "NAME=RUN"), ("x=no/such", "no/such")] {
+        assert_clear_error(&compare(&[wrong.into()]), &[named]);
+    }
 }
 
 /// Every file below a folder, by its path in it.

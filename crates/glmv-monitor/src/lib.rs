@@ -43,6 +43,6 @@ pub use log::MetricLog;
 pub use monitor::{Monitor, MonitorConfig};
 pub use picture::Picture;
 pub use records::{Completion, Level, RolloutGroup, Sample};
-pub use report::write_report;
+pub use report::{Chart, ChartLine, write_report};
 pub use tensorboard::EventWriter;
 pub use values::Values;

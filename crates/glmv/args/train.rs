@@ -33,6 +33,8 @@ pub enum RlCommand {
     Replay(RlReplayArgs),
     /// Write the report of a run from its records.
     Report(RlReportArgs),
+    /// Compare runs by the completions that an accuracy took.
+    Compare(RlCompareArgs),
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +110,22 @@ pub struct RlReplayArgs {
     /// Where to run; the device of the run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: Device,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RlCompareArgs {
+    /// Runs under a common name, such as rlcs=RUN1,RUN2; each name is a line of the table.
+    #[arg(required = true, value_name = "NAME=RUN,…")]
+    pub runs: Vec<String>,
+    /// Held-out accuracy to reach, 0 to 1.
+    #[arg(long, default_value_t = 0.9, value_name = "SHARE")]
+    pub reach: f64,
+    /// Draw accuracy over completions into this file.
+    #[arg(long, value_name = "SVG")]
+    pub svg: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

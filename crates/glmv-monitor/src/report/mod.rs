@@ -7,12 +7,14 @@ mod chart;
 mod curves;
 mod data;
 mod escape;
+mod figure;
 mod group;
 mod page;
 mod scale;
 mod select;
 mod text;
 
+pub use figure::{Chart, ChartLine};
 use std::path::{Path, PathBuf};
 
 use crate::Error;

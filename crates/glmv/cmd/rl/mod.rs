@@ -1,5 +1,6 @@
 //! `glmv rl`: what goes with rewarded runs.
 
+mod compare;
 mod grade;
 mod harvest;
 mod replay;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 /// Runs the subcommand.
 pub fn run(command: &RlCommand) -> anyhow::Result<ExitCode> {
     match command {
+        RlCommand::Compare(args) => compare::run(args),
         RlCommand::Grade(args) => grade::run(args),
         RlCommand::Harvest(args) => harvest::run(args),
         RlCommand::Replay(args) => replay::run(args),
