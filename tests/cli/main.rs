@@ -11,6 +11,7 @@ mod program;
 mod reward;
 mod rl;
 mod rl_place;
+mod rl_workers;
 mod run;
 mod train;
 mod train_disk;
