@@ -1,7 +1,7 @@
 //! One training step: micro-steps in, gradients summed, weights updated once.
 
 use crate::grads::Grads;
-use crate::workers::{Worker, Workers};
+use crate::workers::{Crew, Worker, Workers};
 use crate::{
     AdamW, AdamWConfig, Balance, Distribution, Error, Factors, Groups, Micro, Parameter, Part,
     PassOptions, Recompute, Schedule, Scores, balance_router, freeze, gradients, parameters,
@@ -10,6 +10,7 @@ use burn::module::Module;
 use glmv_model::Glm4v;
 use glmv_model::plan::Trains;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Settings of a trainer, as a recipe has them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,12 +143,12 @@ impl Trainer {
     }
 
     /// Deals the micro-steps of every step out to `workers` and to this trainer's own device, which
-    /// errors call `name`. What they add up to does not depend on who is done first.
+    /// errors and records call `device`. What they add up to does not depend on who is done first.
     ///
     /// # Errors
     /// [`Error::Setting`] for a share that is no positive number and a replica of another model.
-    pub fn employ(&mut self, name: &str, workers: Vec<Worker>) -> Result<(), Error> {
-        let own = (name, self.model());
+    pub fn employ(&mut self, device: &str, workers: Vec<Worker>) -> Result<(), Error> {
+        let own = (device, self.model());
         self.workers = match workers.is_empty() {
             true => None,
             false => Some(Workers::new(own, workers, &self.config.groups)?),
@@ -171,6 +172,21 @@ impl Trainer {
     /// A copy for inference that shares the weights' memory.
     pub fn policy(&self) -> Glm4v {
         self.model().valid()
+    }
+
+    /// One for each place where this trainer computes, its own first; those on its own device share
+    /// the weights' memory.
+    pub(crate) fn policies(&self) -> Vec<Glm4v> {
+        let own = self.policy();
+        match &self.workers {
+            Some(workers) => workers.policies(&own),
+            None => vec![own],
+        }
+    }
+
+    /// Who computes where; `None` without workers.
+    pub(crate) fn crew(&self) -> Option<&Arc<Crew>> {
+        self.workers.as_ref().map(Workers::crew)
     }
 
     /// The parameters, in the order of gradients and states.

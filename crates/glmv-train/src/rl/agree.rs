@@ -13,10 +13,12 @@ use glmv_rl::pack::PackConfig;
 use serde::Serialize;
 
 /// What the check measured, within the bound.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Agreement {
     /// Tokens compared.
     pub tokens: usize,
+    /// The workers among whose tokens they are, by number and device.
+    pub workers: Vec<String>,
     /// Mean k3 estimate of KL(rollout, trainer), nats per token.
     pub mean_kl: f64,
     /// Largest |difference of log p|, nats.
@@ -28,6 +30,8 @@ pub struct Agreement {
 /// Beyond the bound: where it begins.
 #[derive(Clone, Debug)]
 pub struct Mismatch {
+    /// The worker that does not agree, where there are several.
+    pub worker: Option<String>,
     /// The figures against the bound.
     pub figures: String,
     pub divergence: Divergence,
@@ -35,6 +39,9 @@ pub struct Mismatch {
 
 impl std::fmt::Display for Mismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(worker) = &self.worker {
+            write!(f, "worker {worker}: ")?;
+        }
         write!(f, "{}; {}", self.figures, self.divergence)
     }
 }
@@ -47,10 +54,11 @@ pub(super) struct Sides<'a> {
     pub bound: &'a BoundConfig,
 }
 
-/// Compares every counted token of `groups`.
+/// Compares every counted token of `groups`, those of each worker against the bound.
 ///
 /// # Errors
-/// [`Error::Disagreement`] beyond the bound, [`Error::Rl`] where no token counts.
+/// [`Error::Disagreement`] beyond the bound, with the first worker that is; [`Error::Rl`] where no
+/// token counts.
 pub(super) fn agree(
     sides: &Sides<'_>,
     rollouts: &mut Rollouts,
@@ -61,36 +69,59 @@ pub(super) fn agree(
     let bound = sides.bound.resolve(is_f32)?;
     let (batch, places) = all_rows(groups, rollouts.handling());
     let packed = pack(&batch, sides.pack, merge)?;
-    let mut zero = StepZero::default();
+    let mut zeros = vec![StepZero::default(); rollouts.workers()];
     for (micro, rows) in packed.micros.iter().zip(&packed.rows) {
         let found = scores(sides.model, micro, sides.distribution)?;
         let mut start = 0;
         for row in rows {
+            let (group, member) = places[*row];
             let old = &batch.rows[*row].old;
             let new = &found.logprobs[start..start + old.len()];
+            let zero = &mut zeros[groups[group].members[member].worker];
             zero.take(*row, old, new, &vec![true; old.len()])?;
             start += old.len();
         }
     }
-    match zero.check(&bound) {
-        Ok(()) => Ok(Agreement {
-            tokens: zero.tokens,
-            mean_kl: zero.mean_kl().unwrap_or_default(),
-            max_difference: zero.max_difference,
-            bound,
-        }),
-        Err(error @ glmv_rl::Error::Mismatch { .. }) => {
-            let (group, member) = places[zero.sample];
-            let (group, row) = (&groups[group], &batch.rows[zero.sample]);
-            let token = nth_counted(row, group.inputs.input_ids.len(), zero.token);
-            let tokens = &group.members[member].tokens[..token];
-            let divergence = localise(rollouts.engine(), sides.model, group, tokens)?;
-            Err(Error::Disagreement(Box::new(Mismatch {
-                figures: error.to_string(),
-                divergence,
-            })))
+    if zeros.iter().all(|zero| zero.tokens == 0) {
+        zeros[0].check(&bound)?;
+    }
+    let mut agreement = Agreement {
+        tokens: 0,
+        workers: Vec::new(),
+        mean_kl: 0.0,
+        max_difference: 0.0,
+        bound,
+    };
+    for (worker, zero) in zeros.iter().enumerate().filter(|(_, zero)| zero.tokens > 0) {
+        match zero.check(&bound) {
+            Ok(()) => agreement.take(zero, rollouts.name(worker)),
+            Err(error @ glmv_rl::Error::Mismatch { .. }) => {
+                let (group, member) = places[zero.sample];
+                let (group, row) = (&groups[group], &batch.rows[zero.sample]);
+                let token = nth_counted(row, group.inputs.input_ids.len(), zero.token);
+                let tokens = &group.members[member].tokens[..token];
+                let name = (rollouts.workers() > 1).then(|| rollouts.name(worker));
+                let divergence = localise(rollouts.engine_of(worker), sides.model, group, tokens)?;
+                return Err(Error::Disagreement(Box::new(Mismatch {
+                    worker: name,
+                    figures: error.to_string(),
+                    divergence,
+                })));
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
+    }
+    agreement.mean_kl /= agreement.tokens.max(1) as f64;
+    Ok(agreement)
+}
+
+impl Agreement {
+    /// Adds a worker's figures; the mean is a sum until all are in.
+    fn take(&mut self, zero: &StepZero, worker: String) {
+        self.tokens += zero.tokens;
+        self.workers.push(worker);
+        self.mean_kl += zero.mean_kl().unwrap_or_default() * zero.tokens as f64;
+        self.max_difference = self.max_difference.max(zero.max_difference);
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod agree;
 mod batch;
+mod complete;
 mod examine;
 mod guard;
 mod learn;

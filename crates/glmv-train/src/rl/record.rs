@@ -30,9 +30,18 @@ pub struct CompletionRecord {
     pub is_truncated: bool,
     /// The end of its thinking was put there.
     pub is_forced: bool,
+    /// The device that made it; empty in the records of older runs.
+    #[serde(default)]
+    pub device: String,
 }
 
 impl CompletionRecord {
+    /// True if it was made on a device of the kind of `device`, or nobody knows on which.
+    pub fn is_of_kind(&self, device: &str) -> bool {
+        let kind = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+        self.device.is_empty() || kind(&self.device) == kind(device)
+    }
+
     /// Records of all completions of `groups`, made with the weights of this fingerprint.
     pub fn of(groups: &[Group], tasks: &Tasks, step: u64, weights: &str) -> Vec<Self> {
         let mut records = Vec::new();
@@ -61,6 +70,7 @@ impl CompletionRecord {
                     is_well_formed: verdict.is_some_and(|v| v.format_ok),
                     is_truncated: member.is_truncated,
                     is_forced: member.inserted.contains(&true),
+                    device: member.device.to_string(),
                 });
             }
         }

@@ -64,7 +64,7 @@ pub struct Replayed {
 /// Makes `record` again with the weights that `rollouts` has.
 ///
 /// # Errors
-/// [`Error::Setting`] if the weights or the task are not those of the record; what
+/// [`Error::Setting`] if the weights, the task or the kind of device are not those of the record; what
 /// [`Rollouts::again`] returns.
 pub fn replay(
     rollouts: &mut Rollouts,
@@ -80,6 +80,11 @@ pub fn replay(
     if found != id.weights {
         let reason = format!("it was made with {}, these are {found}", id.weights);
         return refuse("weights", reason);
+    }
+    if !record.is_of_kind(rollouts.device()) {
+        let (made, here) = (&record.device, rollouts.device());
+        let reason = format!("it was made on {made}, whose numbers are not those of {here}");
+        return refuse("device", reason);
     }
     let Some(task) = tasks.find(&record.task).filter(|task| *task == id.task) else {
         let reason = format!("{:?} is not task {} of the files", record.task, id.task);

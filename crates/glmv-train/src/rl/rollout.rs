@@ -5,19 +5,21 @@
 //! sample's number alone, never on what else is in the batch: so any completion can be made again.
 
 use super::Tasks;
-use crate::{Distribution, Error};
+use super::complete::{Job, complete};
+use crate::workers::{Crew, deal, settle};
+use crate::{Distribution, Error, Trainer};
 use glmv_engine::{
-    Completion, Engine, EngineConfig, Event, FinishReason, ModelInputs, RenderOptions, Request,
-    RequestId, SamplingOverrides, SamplingParams,
+    Engine, EngineConfig, ModelInputs, RenderOptions, SamplingOverrides, SamplingParams,
 };
+use glmv_kernels::device::{Kind, kind};
 use glmv_model::Glm4v;
 use glmv_reward::Verdict;
 use glmv_rl::curriculum::Ask;
 use glmv_rl::objective::Truncated;
-use glmv_sampling::{Logprobs, PromptThink};
-use std::collections::BTreeMap;
+use glmv_sampling::Logprobs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Told how many completions of how many are done.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -50,6 +52,10 @@ pub struct Member {
     pub is_truncated: bool,
     /// The text, with the think block that the prompt has opened.
     pub text: String,
+    /// Number of the worker that made it, 0 for the run's own device.
+    pub worker: usize,
+    /// The device that made it: `cpu`, `gpu`, or `gpu:1`.
+    pub device: Arc<str>,
     /// What was said of it; `None` before it is judged.
     pub verdict: Option<Verdict>,
     /// What it is worth; `None` before it is judged, and where it could not be.
@@ -59,7 +65,11 @@ pub struct Member {
 /// Runs prompts.
 #[derive(Debug)]
 pub struct Rollouts {
-    engine: Engine,
+    /// One for each place of the crew; one alone without a crew.
+    engines: Vec<Engine>,
+    crew: Option<Arc<Crew>>,
+    /// What the first engine's device is called.
+    device: String,
     params: SamplingParams,
     handling: Truncated,
     seed: u64,
@@ -85,12 +95,58 @@ impl Rollouts {
             logprobs: Logprobs::Policy,
             ..SamplingParams::default()
         };
+        let device = match kind(&engine.model().device()) {
+            Kind::Flex => "cpu",
+            Kind::Wgpu | Kind::Other => "gpu",
+        };
         Ok(Rollouts {
-            engine,
+            engines: vec![engine],
+            crew: None,
+            device: device.to_owned(),
             params,
             handling,
             seed: recipe.seed,
         })
+    }
+
+    /// Gives each worker of `trainer` an engine, which takes a share of the prompts from then on.
+    /// `dir` is the checkpoint folder with the processor.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] for files that cannot be read.
+    pub fn employ(&mut self, trainer: &Trainer, dir: &Path) -> Result<(), Error> {
+        let Some(crew) = trainer.crew() else {
+            return Ok(());
+        };
+        self.engines.truncate(1);
+        for (at, model) in trainer.policies().into_iter().enumerate().skip(1) {
+            let engine = crew.within(at, || {
+                let engine = Engine::of_model(model, dir)?;
+                engine.with_config(EngineConfig::rollout())
+            });
+            self.engines.push(engine?);
+        }
+        self.device = crew.device(0).to_owned();
+        self.crew = Some(crew.clone());
+        Ok(())
+    }
+
+    /// How many engines there are.
+    pub fn workers(&self) -> usize {
+        self.engines.len()
+    }
+
+    /// What a worker is called: its number and its device.
+    pub fn name(&self, worker: usize) -> String {
+        match &self.crew {
+            Some(crew) => crew.name(worker),
+            None => self.device.clone(),
+        }
+    }
+
+    /// What the device of the first engine is called.
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// The distribution that completions are drawn from, which the trainer must score under.
@@ -106,17 +162,32 @@ impl Rollouts {
         self.handling
     }
 
-    /// The engine, for other questions to the same weights.
+    /// The first engine, for other questions to the same weights.
     pub fn engine(&mut self) -> &mut Engine {
-        &mut self.engine
+        &mut self.engines[0]
     }
 
-    /// Takes newer weights; nothing of the older ones is kept.
+    /// The engine of a worker.
+    pub(super) fn engine_of(&mut self, worker: usize) -> &mut Engine {
+        &mut self.engines[worker]
+    }
+
+    /// Takes the weights that `trainer` has now; nothing of the older ones is kept.
     ///
     /// # Errors
     /// [`Error::Engine`].
-    pub fn set_model(&mut self, model: Glm4v) -> Result<(), Error> {
-        Ok(self.engine.set_model(model)?)
+    pub fn follow(&mut self, trainer: &Trainer) -> Result<(), Error> {
+        for (at, (engine, model)) in self.engines.iter_mut().zip(trainer.policies()).enumerate() {
+            settle(&model.device())?;
+            match &self.crew {
+                None => engine.set_model(model)?,
+                Some(crew) => crew.within(at, || {
+                    engine.set_model(model)?;
+                    settle(&engine.model().device())
+                })?,
+            }
+        }
+        Ok(())
     }
 
     /// The sampling of one task in one iteration.
@@ -216,112 +287,60 @@ impl Rollouts {
             ..RenderOptions::default()
         };
         let row = tasks.row(task);
-        let inputs = self.engine.prepare(&row.prompt, &options);
+        let inputs = self.engines[0].prepare(&row.prompt, &options);
         inputs.map_err(|e| Error::Task {
             place: row.place.to_string(),
             reason: e.to_string(),
         })
     }
 
+    /// Has the engines do all jobs, each some of them; the groups come in the order of the jobs.
     fn complete(
         &mut self,
         jobs: Vec<Job>,
         tasks: &Tasks,
         progress: Progress<'_>,
     ) -> Result<Vec<Group>, Error> {
-        let total: usize = jobs.iter().map(|job| job.samples).sum();
-        let (mut places, mut done) = (BTreeMap::<RequestId, usize>::new(), 0);
-        let mut groups = Vec::with_capacity(jobs.len());
-        for (index, job) in jobs.into_iter().enumerate() {
-            let id = self.engine.add(Request {
-                inputs: (*job.inputs).clone(),
-                params: job.params.clone(),
-                samples: job.samples,
-                stream: job.first,
-            });
-            let id = id.map_err(|e| Error::Task {
-                place: tasks.row(job.task).place.to_string(),
-                reason: e.to_string(),
-            })?;
-            places.insert(id, index);
-            groups.push((job, Vec::new()));
-        }
-        while !self.engine.is_idle() {
-            let events = match self.engine.step() {
-                Ok(events) => events,
-                Err(error) => {
-                    self.engine.reset()?;
-                    return Err(error.into());
-                }
+        let total = jobs.iter().map(|job| job.samples as u64).sum();
+        let Some(crew) = &self.crew else {
+            let mut done = 0;
+            let mut tell = || {
+                done += 1;
+                progress(done, total);
             };
-            for event in events {
-                let Event::Finished {
-                    request,
-                    sample,
-                    completion,
-                } = event
-                else {
-                    continue;
-                };
-                if let Some(index) = places.get(&request) {
-                    let (job, members) = &mut groups[*index];
-                    members.push(self.member(job, sample, completion)?);
-                    done += 1;
-                    progress(done, total as u64);
-                }
-            }
+            let place = (0, self.device.as_str());
+            return complete(&mut self.engines[0], place, jobs, tasks, &mut tell);
+        };
+        let costs: Vec<f64> = jobs.iter().map(Job::cost).collect();
+        let dealt = deal(&costs, &crew.shares())?;
+        let busy: Vec<bool> = dealt.iter().map(|own| !own.is_empty()).collect();
+        let seats: Vec<Mutex<(&mut Engine, Vec<Job>)>> = (self.engines.iter_mut().zip(&dealt))
+            .map(|(engine, own)| {
+                let own = own.iter().map(|at| jobs[*at].clone());
+                Mutex::new((engine, own.collect()))
+            })
+            .collect();
+        let done = AtomicU64::new(0);
+        let work = |at: usize| {
+            let mut seat = seats[at].lock().unwrap_or_else(PoisonError::into_inner);
+            let own = std::mem::take(&mut seat.1);
+            let mut tell = || {
+                done.fetch_add(1, Ordering::Relaxed);
+            };
+            let groups = complete(seat.0, (at, crew.device(at)), own, tasks, &mut tell)?;
+            settle(&seat.0.model().device())?;
+            Ok(groups)
+        };
+        let mut meanwhile = || progress(done.load(Ordering::Relaxed), total);
+        let found = crew.run(&busy, &work, &mut meanwhile)?;
+        progress(total, total);
+        let mut groups: Vec<(usize, Group)> = Vec::with_capacity(jobs.len());
+        for (own, found) in dealt.into_iter().zip(found) {
+            groups.extend(own.into_iter().zip(found.unwrap_or_default()));
         }
-        let groups = groups.into_iter().map(|(job, mut members)| {
-            members.sort_by_key(|member: &Member| member.sample);
-            Group {
-                task: job.task,
-                thinking: job.thinking,
-                inputs: job.inputs,
-                seed: job.params.seed,
-                members,
-            }
-        });
-        Ok(groups.collect())
+        groups.sort_by_key(|(at, _)| *at);
+        Ok(groups.into_iter().map(|(_, group)| group).collect())
     }
-
-    fn member(&self, job: &Job, sample: usize, completion: Completion) -> Result<Member, Error> {
-        let mut inserted = vec![false; completion.token_ids.len()];
-        completion.forced.iter().for_each(|at| inserted[*at] = true);
-        let tokenizer = &self.engine.processor().tokenizer;
-        let is_truncated = completion.finish_reason != FinishReason::Stop;
-        let said = match is_truncated {
-            true => completion.token_ids.as_slice(),
-            false => &completion.token_ids[..completion.token_ids.len().saturating_sub(1)],
-        };
-        let said = tokenizer.decode(said, true);
-        let said = said.map_err(|e| Error::Other(e.to_string()))?;
-        let opened = match PromptThink::of_prompt(&job.inputs.prompt) {
-            PromptThink::Open => "<think>",
-            PromptThink::Closed => "<think></think>",
-            PromptThink::Undecided => "",
-        };
-        Ok(Member {
-            sample: job.first + sample as u64,
-            tokens: completion.token_ids,
-            logprobs: completion.logprobs,
-            inserted,
-            is_truncated,
-            text: format!("{opened}{said}"),
-            verdict: None,
-            reward: None,
-        })
-    }
-}
-
-/// A prompt with how often and from which draws it is completed.
-struct Job {
-    task: usize,
-    thinking: bool,
-    inputs: Arc<ModelInputs>,
-    params: SamplingParams,
-    /// Stream of the first sample.
-    first: u64,
-    samples: usize,
 }
 
 /// A seed for each value under `seed`: SplitMix64's finaliser (S. Vigna) over both.

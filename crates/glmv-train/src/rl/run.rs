@@ -12,7 +12,7 @@ use super::{
 use crate::{Checkpoints, Error, Trainer};
 use glmv_rl::curriculum::{self, Ask, Curriculum, Selection, State, Step};
 use glmv_rl::objective::Objective;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -48,6 +48,8 @@ struct Running<'a, 'b> {
     iteration: u64,
     best: Option<(u64, f64)>,
     examined: Option<Examined>,
+    /// Workers whose completions were held against the trainer.
+    compared: BTreeSet<usize>,
 }
 
 /// Completions with what the curriculum made of them.
@@ -66,7 +68,7 @@ impl RlRun<'_> {
     pub fn check(self, watch: &mut dyn RlWatch) -> Result<Agreement, Error> {
         let mut curriculum = self.curriculum()?;
         let asks = curriculum.begin()?;
-        self.rollouts.set_model(self.trainer.policy())?;
+        self.rollouts.follow(self.trainer)?;
         let next = self.resumed.as_ref().map_or(0, |state| state.iteration) + 1;
         let mut phase = |done, total| watch.phase("rollout", done, total);
         let groups = (self.rollouts).run(next, &asks, &|_| 0, self.tasks, &mut phase)?;
@@ -130,6 +132,7 @@ impl<'a, 'b> Running<'a, 'b> {
             iteration,
             best: state.and_then(|state| state.best),
             examined: None,
+            compared: BTreeSet::new(),
             watch,
             run,
         })
@@ -139,14 +142,12 @@ impl<'a, 'b> Running<'a, 'b> {
         let last = self.run.recipe.iterations();
         let (mut saved, mut paused) = (None, None);
         (self.run.trainer).score_under(self.run.rollouts.distribution());
-        self.run.rollouts.set_model(self.run.trainer.policy())?;
+        self.run.rollouts.follow(self.run.trainer)?;
         if self.iteration == 0 && self.run.recipe.rhythm.eval_every > 0 {
             self.examine(0)?;
         }
-        let mut is_first = true;
         while self.iteration < last && paused.is_none() && !self.watch.stop() {
-            paused = self.iterate(is_first)?;
-            is_first = false;
+            paused = self.iterate()?;
             let at = self.iteration;
             let rhythm = self.run.recipe.rhythm;
             let is_best = self.best.is_some_and(|(best, _)| best == at);
@@ -171,19 +172,22 @@ impl<'a, 'b> Running<'a, 'b> {
     }
 
     /// One iteration; why the run should end, if a guard says so.
-    fn iterate(&mut self, is_first: bool) -> Result<Option<String>, Error> {
+    fn iterate(&mut self) -> Result<Option<String>, Error> {
         let start = Instant::now();
         let at = self.iteration + 1;
         let weights = fingerprint(self.run.rollouts.engine().model())?;
         let mut rolled = self.roll(at)?;
-        if is_first {
+        let members = rolled.groups.iter().flat_map(|group| &group.members);
+        let workers: BTreeSet<usize> = members.map(|member| member.worker).collect();
+        if !workers.is_subset(&self.compared) {
             let (trainer, recipe) = (&*self.run.trainer, self.run.recipe);
             let agreement = agreement(trainer, self.run.rollouts, recipe, &rolled.groups)?;
             self.watch.agreed(&agreement)?;
+            self.compared.extend(workers);
         }
         let training = Instant::now();
         let (learnt, entropies) = self.learn(&rolled)?;
-        self.run.rollouts.set_model(self.run.trainer.policy())?;
+        self.run.rollouts.follow(self.run.trainer)?;
         rolled.times.train = training.elapsed().as_secs_f64();
         rolled.times.all = start.elapsed().as_secs_f64();
         let handling = self.run.rollouts.handling();

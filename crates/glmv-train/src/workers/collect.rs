@@ -33,7 +33,7 @@ struct State {
 ///
 /// # Errors
 /// If the device fails.
-pub(super) fn settle(device: &Device) -> Result<(), Error> {
+pub(crate) fn settle(device: &Device) -> Result<(), Error> {
     if kind(device) != Kind::Flex {
         let reason = |e| format!("{e:?}");
         let done = device

@@ -8,7 +8,7 @@ use glmv_reward::RewardSystem;
 use glmv_train::rl::{
     Agreement, Examined, Iteration, Rewards, RlRecipe, RlRun, RlWatch, Rollouts, Tasks,
 };
-use glmv_train::{Checkpoints, Error, Trainer};
+use glmv_train::{Checkpoints, Error, Group, Part, Trainer, Worker};
 use std::path::Path;
 
 /// Looks at nothing.
@@ -69,6 +69,16 @@ fn tasks() -> String {
 
 /// Checks a trainer on `model` against rollouts of it, in `groups` groups of `size`.
 fn check(model: Glm4v, name: &str, groups: usize, size: usize) -> Result<Agreement, Error> {
+    check_beside(model, name, [groups, size], Vec::new())
+}
+
+/// The same beside `workers`, with a tower that learns nothing where there are some.
+fn check_beside(
+    model: Glm4v,
+    name: &str,
+    [groups, size]: [usize; 2],
+    workers: Vec<Worker>,
+) -> Result<Agreement, Error> {
     let dir = tempfile::tempdir().unwrap();
     let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();
     write("recipe.toml", RECIPE);
@@ -85,7 +95,17 @@ fn check(model: Glm4v, name: &str, groups: usize, size: usize) -> Result<Agreeme
     let tasks = Tasks::read(&recipe.data.tasks, &system, &[]).unwrap();
     let origin = golden.join(name);
     let mut rollouts = Rollouts::new(model.clone(), &origin, &recipe.rl).unwrap();
-    let mut trainer = Trainer::new(model, recipe.train.clone()).unwrap();
+    let mut config = recipe.train.clone();
+    if !workers.is_empty() {
+        let frozen = Group {
+            freeze: true,
+            ..Group::default()
+        };
+        config.groups.0.insert(Part::Vision, frozen);
+    }
+    let mut trainer = Trainer::new(model, config).unwrap();
+    trainer.employ("own", workers).unwrap();
+    rollouts.employ(&trainer, &origin).unwrap();
     let checkpoints = Checkpoints::open(&dir.path().join("checkpoints"), 1).unwrap();
     let run = RlRun {
         trainer: &mut trainer,
@@ -135,6 +155,46 @@ fn a_broken_kernel_is_found_and_named() {
         let text = found.to_string();
         for part in ["decoder layer 0", "GLMV_KERNELS=twin:attention"] {
             assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}
+
+#[test]
+fn every_worker_is_held_against_the_trainer() {
+    for device in devices() {
+        for name in MODELS {
+            let start = || load(name, &device);
+            let worker = |model| vec![Worker::with_replica("other", 1.0, model)];
+            let found = check_beside(start(), name, [4, 2], worker(start())).unwrap();
+            assert_eq!(found.workers, ["0 (own)", "1 (other)"]);
+            assert!(found.tokens >= 8, "{found:?}");
+            let mut wrong = start();
+            let norm = &mut wrong.visual.post_layernorm;
+            *norm = norm.clone().map(|w| w * 1.5);
+            let error = check_beside(start(), name, [4, 2], worker(wrong)).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.contains("do not agree") && text.contains("worker 1 (other)"),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_worker_on_another_kind_of_device_agrees() {
+    let devices = devices();
+    let [cpu, gpu] = devices.as_slice() else {
+        return;
+    };
+    for name in MODELS {
+        for (own, other) in [(cpu, gpu), (gpu, cpu)] {
+            let worker = Worker::with_replica("other", 1.0, load(name, other));
+            let found = check_beside(load(name, own), name, [4, 2], vec![worker]);
+            let found = found.unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(found.workers.len(), 2);
+            let within = found.max_difference <= 1e-4 && found.mean_kl <= 1e-8;
+            assert!(within, "{found:?}");
         }
     }
 }

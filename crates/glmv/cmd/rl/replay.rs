@@ -22,8 +22,23 @@ pub fn run(args: &RlReplayArgs) -> anyhow::Result<ExitCode> {
     let wanted =
         |record: &CompletionRecord| args.ids.is_empty() || args.ids.contains(&record.replay_id);
     let mut by_step: BTreeMap<u64, Vec<CompletionRecord>> = BTreeMap::new();
+    let selected = session::open(args.device.into())?;
+    let here = match selected.info.backend.as_str() {
+        "cpu" => "cpu",
+        _ => "gpu",
+    };
+    let mut elsewhere = 0;
     for record in CompletionLog::read(&log, wanted)? {
-        by_step.entry(record.step).or_default().push(record);
+        // Those that were asked for by name are refused with the reason.
+        match args.ids.is_empty() && !record.is_of_kind(here) {
+            true => elsewhere += 1,
+            false => by_step.entry(record.step).or_default().push(record),
+        }
+    }
+    if elsewhere > 0 {
+        eprintln!(
+            "note: {elsewhere} completions were made on another kind of device: see --device"
+        );
     }
     if let Some(id) = (args.ids.iter()).find(|id| {
         !by_step
@@ -33,7 +48,6 @@ pub fn run(args: &RlReplayArgs) -> anyhow::Result<ExitCode> {
     }) {
         bail!("{}: no completion {id}", log.display());
     }
-    let selected = session::open(args.device.into())?;
     let (mut same, mut others, mut left_out) = (0, Vec::new(), 0);
     for (step, records) in by_step {
         let Some(saved) = saved(args, step) else {
@@ -71,6 +85,7 @@ pub fn run(args: &RlReplayArgs) -> anyhow::Result<ExitCode> {
             let others: Vec<_> = others.collect();
             let text = json!({
                 "replayed": all, "same": same, "different": others, "weights_gone": left_out,
+                "other_device": elsewhere,
             });
             println!("{}", serde_json::to_string_pretty(&text)?);
         }

@@ -51,6 +51,7 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let mut rollouts = Rollouts::new(trainer.policy(), &args.model, &recipe.rl)?;
+    rollouts.employ(&trainer, &args.model)?;
     let monitor = open_monitor(
         &args.out,
         MonitorConfig {

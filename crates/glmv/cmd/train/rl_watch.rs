@@ -71,12 +71,17 @@ impl RlWatch for Report {
     fn agreed(&mut self, agreement: &Agreement) -> Result<(), Error> {
         let Agreement {
             tokens,
+            workers,
             mean_kl,
             max_difference,
             ..
         } = agreement;
+        let of = match workers.as_slice() {
+            [_] | [] => String::new(),
+            several => format!(" of workers {}", several.join(", ")),
+        };
         let text = format!(
-            "rollout and trainer agree over {tokens} tokens: mean KL {mean_kl:.1e}, largest \
+            "rollout and trainer agree over {tokens} tokens{of}: mean KL {mean_kl:.1e}, largest \
              difference {max_difference:.1e} nats"
         );
         self.note(self.last, Level::Info, &text)

@@ -1,6 +1,6 @@
 //! The devices of a training run: the model on each of them, and the trainer with its workers.
 
-use crate::args::SupervisedArgs;
+use crate::args::{Device, SupervisedArgs};
 use crate::session;
 use anyhow::Context as _;
 use glmv_engine::Precision;
@@ -67,15 +67,24 @@ pub(super) fn trainer(
     let others: Vec<Selected> = others.collect::<Result<_, _>>().context("--workers")?;
     let mut trainer = Trainer::new(start.on(&selected)?, config.clone())?;
     let mut workers = Vec::with_capacity(others.len());
-    for (at, (worker, other)) in args.workers.iter().zip(&others).enumerate() {
-        let name = format!("{} ({})", at + 1, worker.device);
+    for (worker, other) in args.workers.iter().zip(&others) {
+        let name = label(worker.device, other);
         workers.push(match other.device == selected.device {
             true => Worker::sharing(name, worker.share),
             false => Worker::with_replica(name, worker.share, start.on(other)?),
         });
     }
-    trainer.employ(&format!("0 ({})", args.device), workers)?;
+    trainer.employ(&label(args.device, &selected), workers)?;
     Ok(trainer)
+}
+
+/// What a device is called in errors and records: as it was typed, or what `auto` has found.
+fn label(device: Device, selected: &Selected) -> String {
+    match (device, selected.info.backend.as_str()) {
+        (Device::Auto, "cpu") => Device::Cpu.to_string(),
+        (Device::Auto, _) => Device::Gpu.to_string(),
+        _ => device.to_string(),
+    }
 }
 
 /// The workers of a run, for its notes; empty without any.
