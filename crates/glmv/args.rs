@@ -18,8 +18,8 @@ pub use quantize::QuantizeArgs;
 pub use reward::{RewardCommand, RewardFuzzArgs, RewardScoreArgs, RewardTestArgs, RewardWatchArgs};
 
 pub use train::{
-    DataCheckArgs, DataCommand, RlCommand, RlGradeArgs, RlHarvestArgs, RlReplayArgs, RlTrainArgs,
-    SupervisedArgs, TrainCommand,
+    DataCheckArgs, DataCommand, RlCommand, RlCompareArgs, RlGradeArgs, RlHarvestArgs, RlReplayArgs,
+    RlTrainArgs, SupervisedArgs, TrainCommand,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

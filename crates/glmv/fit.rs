@@ -2,7 +2,7 @@
 //! anything is loaded, and the verdict of `glmv inspect --plan`.
 
 use glmv_kernels::device::{Capacity, Info};
-use glmv_model::plan::{Advice, BufferRules, Plan, Section, Settings};
+use glmv_model::plan::{Advice, BufferRules, Plan, Section, Settings, Sharded};
 use glmv_model::{Config, LoadOptions};
 use serde::Serialize;
 
@@ -70,7 +70,11 @@ impl Fit {
                 let source = &self.memory.source;
                 text += &format!(", available are {}: {source}", bytes(available));
             }
-            _ => text += &self.buffer_reason(),
+            _ => {
+                let plan = &self.plan;
+                let (large, sharded) = (plan.too_large.as_ref(), &plan.sharded);
+                text += &buffer_reason(plan.settings.buffers, large, sharded);
+            }
         }
         match &self.advice {
             Some(advice) => {
@@ -85,18 +89,23 @@ impl Fit {
         }
         Some(text)
     }
+}
 
-    fn buffer_reason(&self) -> String {
-        let limit = bytes(self.plan.settings.buffers.limit);
-        let unsplit = self.plan.sharded.iter().find(|s| s.shards.is_none());
-        match self.plan.too_large.as_ref().or(unsplit) {
-            Some(s) => format!(
-                "; one tensor of {} ({}) exceeds the device's buffer limit of {limit}",
-                bytes(s.bytes),
-                s.name
-            ),
-            None => String::new(),
-        }
+/// Which tensor the device's buffers cannot hold; nothing if they hold all.
+pub fn buffer_reason(
+    buffers: BufferRules,
+    too_large: Option<&Sharded>,
+    sharded: &[Sharded],
+) -> String {
+    let unsplit = sharded.iter().find(|s| s.shards.is_none());
+    match too_large.or(unsplit) {
+        Some(s) => format!(
+            "; one tensor of {} ({}) exceeds the device's buffer limit of {}",
+            bytes(s.bytes),
+            s.name,
+            bytes(buffers.limit)
+        ),
+        None => String::new(),
     }
 }
 

@@ -20,16 +20,20 @@ const COLORS: [&str; 6] = [
 /// A chart of lines.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chart {
+    /// Above it.
     pub title: String,
-    /// What the axes are, with units.
+    /// What runs along, with its unit.
     pub x: String,
+    /// What runs up, with its unit.
     pub y: String,
+    /// In the order they are drawn.
     pub lines: Vec<ChartLine>,
 }
 
 /// A line: those of one label have one colour and one place in the legend.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChartLine {
+    /// Its name in the legend.
     pub label: String,
     /// By rising x; what is not finite is left out.
     pub points: Vec<(f64, f64)>,

@@ -3,7 +3,7 @@
 
 use super::plan_workers::{self, WorkerNeed};
 use crate::args::SupervisedArgs;
-use crate::fit::{DoesNotFit, buffers, bytes, capacity};
+use crate::fit::{DoesNotFit, buffer_reason, buffers, bytes, capacity};
 use glmv_kernels::device::{Capacity, Info, describe};
 use glmv_model::Config;
 use glmv_model::plan::{Advice, BufferRules, Section, StateFormat, TrainPlan, TrainSettings};
@@ -114,7 +114,10 @@ impl TrainFit {
                 let source = &self.memory.source;
                 text += &format!(", available are {}: {source}", bytes(available));
             }
-            _ => text += &self.buffer_reason(),
+            _ => {
+                let (large, sharded) = (plan.too_large.as_ref(), &plan.sharded);
+                text += &buffer_reason(plan.settings.buffers, large, sharded);
+            }
         }
         match &self.advice {
             Some(advice) => {
@@ -132,19 +135,6 @@ impl TrainFit {
             }
         }
         Some(text)
-    }
-
-    fn buffer_reason(&self) -> String {
-        let limit = bytes(self.plan.settings.buffers.limit);
-        let unsplit = self.plan.sharded.iter().find(|s| s.shards.is_none());
-        match self.plan.too_large.as_ref().or(unsplit) {
-            Some(s) => format!(
-                "; one tensor of {} ({}) exceeds the device's buffer limit of {limit}",
-                bytes(s.bytes),
-                s.name
-            ),
-            None => String::new(),
-        }
     }
 
     fn print(&self) {
