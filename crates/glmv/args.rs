@@ -1,5 +1,6 @@
 //! What the user types, as clap sees it, and its meaning as types of the libraries.
 
+mod device;
 mod gym;
 mod merge;
 mod plan;
@@ -7,6 +8,7 @@ mod quantize;
 mod reward;
 mod train;
 
+pub use device::{Device, WorkerArg};
 pub use gym::{
     GymAuditArgs, GymCommand, GymEvalArgs, GymItemArgs, GymMakeArgs, GymShowArgs, GymTokenizerArgs,
 };
@@ -22,7 +24,6 @@ pub use train::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glmv_engine::{Precision, SamplingOverrides};
-use glmv_kernels::device::Choice;
 use std::path::PathBuf;
 
 /// Ask GLM-4.1V / GLM-4.5V about pictures and video, on any GPU.
@@ -67,26 +68,6 @@ pub enum Command {
     Gym(GymCommand),
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum Device {
-    /// A hardware GPU, else the CPU.
-    #[default]
-    Auto,
-    /// Any adapter, software ones too.
-    Gpu,
-    Cpu,
-}
-
-impl From<Device> for Choice {
-    fn from(device: Device) -> Self {
-        match device {
-            Device::Auto => Choice::Auto,
-            Device::Gpu => Choice::Gpu,
-            Device::Cpu => Choice::Cpu,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Dtype {
     F32,
@@ -110,8 +91,8 @@ impl From<Dtype> for Precision {
 
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
-    /// Where to run.
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
+    #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: Device,
     /// Storage of the weights on the device; without it f32, or the codes of a quantised checkpoint.
     #[arg(long, value_enum)]
@@ -229,8 +210,8 @@ pub struct VerifyArgs {
     /// Only these kinds, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub only: Vec<String>,
-    /// Where to run.
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
+    #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: Device,
     /// Print one JSON object.
     #[arg(long)]
@@ -340,6 +321,9 @@ pub struct BenchArgs {
     /// How training's optimiser keeps its means.
     #[arg(long, value_enum, default_value_t, requires = "train")]
     pub states: StateKind,
+    /// Train adapters of this rank beside every linear module but the head, not the weights.
+    #[arg(long, value_name = "RANK", requires = "train")]
+    pub lora: Option<usize>,
     /// Do not build pipelines while loading: the first token pays for them.
     #[arg(long)]
     pub no_warm_up: bool,

@@ -75,6 +75,20 @@ fn the_bar_decides_the_exit_code() {
     let high = with("0.9");
     assert_eq!(high.code, Some(1));
     assert!(high.stderr.contains("--at-least 0.9"), "{}", high.stderr);
+    // Random weights do not look, so a blank picture is as good.
+    let items = items.map(|item| match item {
+        "--no-blind" => "--json",
+        item => item,
+    });
+    let looks = |bar: &str| eval(&[&items[..], &["--over-blind", bar]].concat());
+    assert_eq!(looks("0").code, Some(0));
+    let blind = looks("0.5");
+    assert_eq!(blind.code, Some(1));
+    assert!(
+        blind.stderr.contains("--over-blind 0.5"),
+        "{}",
+        blind.stderr
+    );
 }
 
 #[test]

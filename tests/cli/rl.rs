@@ -85,6 +85,11 @@ fn reward_teaches_and_shuffled_reward_does_not() {
     ] {
         assert!(page.contains(text), "{text}");
     }
+    // The last accuracy stands behind the last iteration.
+    let metrics = fs::read_to_string(real.join("metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert!((last["held_out/accuracy"].as_f64().unwrap() * 100.0 - after).abs() < 0.06);
+    assert_eq!(metrics.lines().count(), 61);
     let watched = fs::read_to_string(real.join("watch.jsonl")).unwrap();
     assert_eq!(watched.lines().count(), 60);
     assert!(watched.contains("held_out_accuracy") && watched.contains("entropy"));
@@ -350,4 +355,35 @@ fn assert_clear_pause(said: &Said, why: &str) {
         "{}",
         said.stderr
     );
+}
+
+#[test]
+fn a_rewarded_run_is_planned_and_refused() {
+    let dir = TempDir::new().unwrap();
+    let plan = |more: &[&str]| learn(&dir.path().join("run"), &[&["--plan"], more].concat());
+    let said = plan(&["--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    let section = |report: &Value, name: &str| -> u64 {
+        let items = report["plan"]["items"].as_array().unwrap();
+        let of = items.iter().filter(|i| i["section"] == name);
+        of.map(|i| i["device_bytes"].as_u64().unwrap()).sum()
+    };
+    assert!(section(&report, "cache") > 0 && section(&report, "optimizer") > 0);
+    let trained = report["plan"]["trained"].as_u64().unwrap();
+    let parameters = report["plan"]["parameters"].as_u64().unwrap();
+    // The rollouts hold the weights of before the update.
+    let weights = section(&report, "weights");
+    assert!(weights >= 4 * (parameters + trained), "{weights}");
+    let longer = plan(&["--json", "--set", "rl.rollout.answer_tokens=120"]);
+    let longer: Value = serde_json::from_str(&longer.stdout).unwrap();
+    assert!(section(&longer, "cache") > 2 * section(&report, "cache"));
+    let said = plan(&[]);
+    for part in ["keys and values", "of the rollouts", "completions of"] {
+        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+    }
+    assert!(!dir.path().join("run").exists(), "nothing was run");
+    let said = learn(&dir.path().join("run"), &["--memory", "1MiB"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert_clear_error(&said, &["training needs", "available are"]);
 }

@@ -39,3 +39,4 @@ pub use glmv_processor::{
 pub use glmv_sampling::{SamplingOverrides, SamplingParams};
 pub use request::{Request, RequestId};
 pub use stats::Stats;
+pub use step::think_ids;

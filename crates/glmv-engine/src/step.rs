@@ -9,7 +9,7 @@ use crate::stats::Stats;
 use crate::{Engine, Error};
 use burn::tensor::Tensor;
 use glmv_kernels::INVARIANT_ROWS;
-use glmv_processor::Modality;
+use glmv_processor::{Modality, Tokenizer};
 use glmv_sampling::{PromptThink, Sampled, SamplingParams, ThinkBudget, ThinkIds};
 use std::sync::Arc;
 
@@ -74,13 +74,7 @@ impl Engine {
 
     /// Ids of the tags around reasoning, and of what is forced behind it.
     pub fn think_ids(&self) -> ThinkIds {
-        let id = |token: &str| self.processor.tokenizer.id(token);
-        ThinkIds {
-            open: id("<think>"),
-            close: id("</think>"),
-            // GLM-4.1V answers inside <answer> tags, which follow the thought.
-            after_close: id("<answer>").into_iter().collect(),
-        }
+        think_ids(&self.processor.tokenizer)
     }
 
     fn budget(&self, prompt: &Prompt, params: &SamplingParams) -> Result<ThinkBudget, Error> {
@@ -230,5 +224,16 @@ impl Engine {
     pub(crate) fn put_back(&mut self, mut events: Vec<Event>) {
         events.append(&mut self.queued);
         self.queued = events;
+    }
+}
+
+/// Ids of the tags around a thought, and of what follows it.
+pub fn think_ids(tokenizer: &Tokenizer) -> ThinkIds {
+    let id = |token: &str| tokenizer.id(token);
+    ThinkIds {
+        open: id("<think>"),
+        close: id("</think>"),
+        // GLM-4.1V answers inside <answer> tags, which follow the thought.
+        after_close: id("<answer>").into_iter().collect(),
     }
 }

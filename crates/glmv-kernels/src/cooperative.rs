@@ -4,31 +4,44 @@
 
 use crate::device::{Selected, read};
 use crate::{launch::on_cooperative_matrices, linear, linear_reference};
+use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use std::sync::OnceLock;
+use burn_cubecl::CubeDevice;
+use std::sync::{PoisonError, RwLock};
 
 /// Largest difference from the twin that the test accepts; its results are sums of 136 products of
 /// numbers up to 1, which the kernel takes with about 22 bits each.
 const TOLERANCE: f32 = 1e-4;
 
-static LANES: OnceLock<Option<u32>> = OnceLock::new();
+/// Lanes of every device that was decided for.
+static LANES: RwLock<Vec<(CubeDevice, Option<u32>)>> = RwLock::new(Vec::new());
 
-/// Lanes of a subgroup, if the adapter opened first passed the test.
-pub(crate) fn lanes() -> Option<u32> {
-    LANES.get().copied().flatten()
+/// Lanes of a subgroup, if the adapter passed the test.
+pub(crate) fn lanes(device: &CubeDevice) -> Option<u32> {
+    let known = LANES.read().unwrap_or_else(PoisonError::into_inner);
+    known.iter().find(|(d, _)| d == device)?.1
 }
 
-/// Decides once, for the adapter that was opened.
+/// Decides once for every adapter that is opened.
 pub(crate) fn decide(selected: &Selected) {
-    LANES.get_or_init(|| {
-        let off = std::env::var("GLMV_KERNELS").is_ok_and(|v| v == "no-coop");
-        let info = &selected.info;
-        let candidate = candidate(
-            info.cooperative_matrices && info.shader_f16 && info.backend == "vulkan",
-            info.subgroup_lanes,
-        );
-        candidate.filter(|lanes| !off && agrees(&selected.device, *lanes))
-    });
+    let inner = selected.device.clone().inner();
+    let DispatchDevice::Cube(device) = inner.as_dispatch() else {
+        return;
+    };
+    let known = LANES.read().unwrap_or_else(PoisonError::into_inner);
+    if known.iter().any(|(d, _)| d == device) {
+        return;
+    }
+    drop(known);
+    let off = std::env::var("GLMV_KERNELS").is_ok_and(|v| v == "no-coop");
+    let info = &selected.info;
+    let candidate = candidate(
+        info.cooperative_matrices && info.shader_f16 && info.backend == "vulkan",
+        info.subgroup_lanes,
+    );
+    let lanes = candidate.filter(|lanes| !off && agrees(&selected.device, *lanes));
+    let mut all = LANES.write().unwrap_or_else(PoisonError::into_inner);
+    all.push((device.clone(), lanes));
 }
 
 /// Lanes of a subgroup where the kernel can run: its four subgroups must be of one known size.

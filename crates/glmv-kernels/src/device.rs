@@ -1,14 +1,15 @@
 //! Choosing and describing the compute device, and reading tensors back without believing stale
 //! data. Called once at start by the command line and by every read of a result.
 
+use crate::adapters::{Adapter, ranked};
 use crate::counts::note_read;
 pub use crate::memory::{Capacity, Memory, memory};
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, DeviceKind, Int, Tensor, wgpu::WgpuBackend};
 use burn_cubecl::CubeDevice;
 use serde::Serialize;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Choice {
     Auto,
     /// A wgpu adapter, a software one such as lavapipe included.
     Gpu,
+    /// The adapter of this number in [`list`].
+    Adapter(usize),
     /// The Flex CPU device.
     Cpu,
 }
@@ -31,6 +34,9 @@ pub enum Error {
          Debian/Ubuntu `apt-get install mesa-vulkan-drivers` for a software one, or use --device cpu"
     )]
     NoAdapter,
+    /// An adapter was asked for by a number that none has.
+    #[error("there is no gpu:{number}: the adapters are {found}")]
+    NoSuchAdapter { number: usize, found: String },
     /// The adapter exists but could not be opened.
     #[error("adapter {name} could not be opened: {reason}")]
     Open { name: String, reason: String },
@@ -85,13 +91,6 @@ pub struct Selected {
     pub note: Option<String>,
 }
 
-#[derive(Clone, Debug)]
-struct Adapter {
-    info: Info,
-    kind: DeviceKind,
-    api: WgpuBackend,
-}
-
 /// Kind of device behind a Burn device, autodiff stripped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -112,100 +111,9 @@ pub fn kind(device: &Device) -> Kind {
     }
 }
 
-fn api_of(backend: wgpu::Backend) -> Option<(WgpuBackend, &'static str)> {
-    match backend {
-        wgpu::Backend::Vulkan => Some((WgpuBackend::Vulkan, "vulkan")),
-        wgpu::Backend::Metal => Some((WgpuBackend::Metal, "metal")),
-        wgpu::Backend::Dx12 => Some((WgpuBackend::Dx12, "dx12")),
-        _ => None,
-    }
-}
-
-/// The sizes and types that `linear_coop.wgsl` is written for.
-fn is_used(m: &wgpu::CooperativeMatrixProperties) -> bool {
-    [m.m_size, m.n_size, m.k_size] == [16, 16, 16]
-        && m.ab_type == wgpu::CooperativeScalarType::F16
-        && m.cr_type == wgpu::CooperativeScalarType::F32
-}
-
-/// Every adapter of every native API, in the driver's order; empty without any.
-fn adapters() -> Vec<Adapter> {
-    let mut found = Vec::new();
-    for backend in [
-        wgpu::Backend::Vulkan,
-        wgpu::Backend::Metal,
-        wgpu::Backend::Dx12,
-    ] {
-        let Some((api, label)) = api_of(backend) else {
-            continue;
-        };
-        let descriptor = wgpu::InstanceDescriptor {
-            backends: backend.into(),
-            ..wgpu::InstanceDescriptor::new_without_display_handle()
-        };
-        let instance = wgpu::Instance::new(descriptor);
-        let mut counts = [0usize; 3];
-        for adapter in pollster::block_on(instance.enumerate_adapters(backend.into())) {
-            let info = adapter.get_info();
-            let mut next = |slot: usize| {
-                counts[slot] += 1;
-                counts[slot] - 1
-            };
-            let kind = match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(next(0)),
-                wgpu::DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(next(1)),
-                wgpu::DeviceType::VirtualGpu => DeviceKind::VirtualGpu(next(2)),
-                wgpu::DeviceType::Cpu => DeviceKind::Cpu,
-                wgpu::DeviceType::Other => continue,
-            };
-            let limits = adapter.limits();
-            let features = adapter.features();
-            let lanes = [info.subgroup_min_size, info.subgroup_max_size];
-            let info = Info {
-                backend: label.to_string(),
-                name: info.name,
-                driver: format!("{} {}", info.driver, info.driver_info)
-                    .trim()
-                    .to_string(),
-                software: info.device_type == wgpu::DeviceType::Cpu,
-                max_buffer_bytes: limits
-                    .max_buffer_size
-                    .min(limits.max_storage_buffer_binding_size),
-                shader_f16: features.contains(wgpu::Features::SHADER_F16),
-                buffer_alignment: u64::from(
-                    limits
-                        .min_uniform_buffer_offset_alignment
-                        .max(limits.min_storage_buffer_offset_alignment),
-                ),
-                memory: match info.device_type {
-                    wgpu::DeviceType::Cpu => Capacity::host(),
-                    _ => Capacity::of(&adapter),
-                },
-                subgroup_lanes: features.contains(wgpu::Features::SUBGROUP).then_some(lanes),
-                cooperative_matrices: features
-                    .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
-                    && adapter.cooperative_matrix_properties().iter().any(is_used),
-            };
-            found.push(Adapter { info, kind, api });
-        }
-    }
-    found
-}
-
 /// Descriptions of all adapters, best first, as `doctor` lists them.
 pub fn list() -> Vec<Info> {
-    let mut found = adapters();
-    found.sort_by_key(rank);
-    found.into_iter().map(|a| a.info).collect()
-}
-
-fn rank(adapter: &Adapter) -> u8 {
-    match adapter.kind {
-        DeviceKind::DiscreteGpu(_) => 0,
-        DeviceKind::IntegratedGpu(_) => 1,
-        DeviceKind::VirtualGpu(_) => 2,
-        _ => 3,
-    }
+    ranked().into_iter().map(|a| a.info).collect()
 }
 
 fn cpu_device(note: Option<String>) -> Selected {
@@ -233,16 +141,14 @@ fn cpu_device(note: Option<String>) -> Selected {
 /// once per process.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] for [`Choice::Gpu`] without one, [`Error::Open`] when the driver refuses,
+/// [`Error::NoAdapter`] for [`Choice::Gpu`] or [`Choice::Adapter`] without one,
+/// [`Error::NoSuchAdapter`] for a number too large, [`Error::Open`] when the driver refuses,
 /// [`Error::Compiler`] when the build cannot run WGSL.
 pub fn select(choice: Choice) -> Result<Selected, Error> {
     install_panic_counter();
-    if choice == Choice::Cpu {
-        return Ok(cpu_device(None));
-    }
-    match best(choice) {
+    match chosen(choice)? {
         Some(adapter) => open(adapter),
-        None if choice == Choice::Gpu => Err(Error::NoAdapter),
+        None if choice == Choice::Cpu => Ok(cpu_device(None)),
         None => Ok(cpu_device(Some(
             "no hardware GPU adapter found: running on the CPU (--device gpu also takes a \
              software adapter)"
@@ -251,55 +157,67 @@ pub fn select(choice: Choice) -> Result<Selected, Error> {
     }
 }
 
-/// The adapter that a choice other than the CPU means.
-fn best(choice: Choice) -> Option<Adapter> {
-    let mut found = adapters();
-    found.sort_by_key(rank);
-    found
-        .into_iter()
-        .find(|a| choice == Choice::Gpu || !a.info.software)
+/// The adapter that a choice means; `None` for the CPU device.
+fn chosen(choice: Choice) -> Result<Option<Adapter>, Error> {
+    let number = match choice {
+        Choice::Cpu => return Ok(None),
+        Choice::Auto => return Ok(ranked().into_iter().find(|a| !a.info.software)),
+        Choice::Gpu => 0,
+        Choice::Adapter(number) => number,
+    };
+    let mut found = ranked();
+    if found.is_empty() {
+        return Err(Error::NoAdapter);
+    }
+    if number >= found.len() {
+        let name = |(at, adapter): (usize, &Adapter)| format!("gpu:{at} ({})", adapter.info.name);
+        let names: Vec<String> = found.iter().enumerate().map(name).collect();
+        let found = names.join(", ");
+        return Err(Error::NoSuchAdapter { number, found });
+    }
+    Ok(Some(found.swap_remove(number)))
 }
 
 /// Facts about the device that [`select`] would open, without opening it.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] for [`Choice::Gpu`] without one.
+/// [`Error::NoAdapter`] and [`Error::NoSuchAdapter`] as [`select`].
 pub fn describe(choice: Choice) -> Result<Info, Error> {
-    let adapter = match choice {
-        Choice::Cpu => None,
-        Choice::Auto | Choice::Gpu => best(choice),
-    };
-    match adapter {
-        Some(adapter) => Ok(adapter.info),
-        None if choice == Choice::Gpu => Err(Error::NoAdapter),
-        None => Ok(cpu_device(None).info),
-    }
+    Ok(match chosen(choice)? {
+        Some(adapter) => adapter.info,
+        None => cpu_device(None).info,
+    })
 }
 
+/// An adapter that was opened, or why it could not be.
+type Opened = Result<Selected, String>;
+
 fn open(adapter: Adapter) -> Result<Selected, Error> {
-    static OPENED: OnceLock<Result<Selected, (String, String)>> = OnceLock::new();
-    let opened = OPENED.get_or_init(|| {
-        let options = Device::wgpu_options()
-            .device_kind(adapter.kind)
-            .graphics_api(adapter.api);
-        match options.init() {
-            Ok(device) => Ok(Selected {
-                device,
-                info: adapter.info.clone(),
-                note: None,
-            }),
-            Err(error) => Err((adapter.info.name.clone(), error.to_string())),
-        }
-    });
-    let selected = match opened {
-        Ok(selected) => selected.clone(),
-        Err((name, reason)) => {
-            return Err(Error::Open {
-                name: name.clone(),
-                reason: reason.clone(),
-            });
+    static OPENED: Mutex<Vec<(DeviceKind, WgpuBackend, Opened)>> = Mutex::new(Vec::new());
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = |kind: &DeviceKind, api: &WgpuBackend| *kind == adapter.kind && *api == adapter.api;
+    let known = opened.iter().find(|(kind, api, _)| same(kind, api));
+    let result = match known {
+        Some((.., result)) => result.clone(),
+        None => {
+            let options = Device::wgpu_options()
+                .device_kind(adapter.kind.clone())
+                .graphics_api(adapter.api);
+            let result = match options.init() {
+                Ok(device) => Ok(Selected {
+                    device,
+                    info: adapter.info.clone(),
+                    note: None,
+                }),
+                Err(error) => Err(error.to_string()),
+            };
+            opened.push((adapter.kind, adapter.api, result.clone()));
+            result
         }
     };
+    drop(opened);
+    let name = adapter.info.name;
+    let selected = result.map_err(|reason| Error::Open { name, reason })?;
     match compiler(&selected.device) {
         Some(name) if name == "wgpu<wgsl>" => {
             crate::cooperative::decide(&selected);

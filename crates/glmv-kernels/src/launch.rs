@@ -281,7 +281,9 @@ pub(crate) fn on_cooperative_matrices<R>(lanes: u32, f: impl FnOnce() -> R) -> R
 pub(crate) fn cooperative_lanes(t: &CubeTensor) -> Option<u32> {
     match TILING.get() {
         Tiling::Cooperative(lanes) => Some(lanes),
-        Tiling::Adapter if !crate::class::is_cpu_adapter(&t.device) => crate::cooperative::lanes(),
+        Tiling::Adapter if !crate::class::is_cpu_adapter(&t.device) => {
+            crate::cooperative::lanes(&t.device)
+        }
         Tiling::Adapter | Tiling::Gpu | Tiling::Plain => None,
     }
 }

@@ -31,6 +31,7 @@
 
 mod adamw;
 mod adamw_coded;
+mod adapters;
 mod attention;
 mod attention_paged;
 mod autodiff;

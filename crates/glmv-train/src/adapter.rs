@@ -1,7 +1,8 @@
 //! The adapter of a run, as a recipe has it.
 
 use crate::Error;
-use glmv_model::{AdapterConfig, Glm4v, Precision, Targets};
+use glmv_model::plan::AdapterSettings;
+use glmv_model::{AdapterConfig, Config, Glm4v, Precision, Targets};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -65,6 +66,15 @@ impl AdapterRecipe {
             rslora: self.rslora,
             seed: self.seed,
         }
+    }
+
+    /// What a plan of `config` needs to know of it.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a target that is no module.
+    pub fn planned(&self, config: &Config) -> Result<AdapterSettings, Error> {
+        let base = Precision::from(self.base).into();
+        Ok(AdapterSettings::new(config, &self.config(), base)?)
     }
 
     /// `model` with a new adapter, or with that of a checkpoint of the run.

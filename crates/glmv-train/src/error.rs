@@ -47,6 +47,9 @@ pub enum Error {
     /// Rollout and trainer do not agree on the same weights.
     #[error("rollout and trainer do not agree: {0}")]
     Disagreement(Box<crate::rl::Mismatch>),
+    /// A worker failed, and the step with it.
+    #[error("worker {name}: {error}")]
+    Worker { name: String, error: Box<Error> },
     /// What happens outside of training: a report that cannot be written, an answer that fails.
     #[error("{0}")]
     Other(String),

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use glmv_kernels::device::read;
 use glmv_model::Glm4v;
 
@@ -54,6 +54,35 @@ impl Grads {
             Some(sum) => sum + grad,
             None => grad,
         });
+    }
+
+    /// Adds all gradients of `other`.
+    pub(crate) fn absorb(&mut self, other: Grads) {
+        for (index, grad) in other.values.into_iter().enumerate() {
+            if let Some(grad) = grad {
+                self.add(index, grad);
+            }
+        }
+    }
+
+    /// The same on `device`, through the host; where they are on it already, themselves.
+    ///
+    /// # Errors
+    /// If the device that they are on fails.
+    pub(crate) fn to(self, device: &Device) -> Result<Self, Error> {
+        let moved = |grad: Option<Tensor<1>>| match grad {
+            Some(grad) if grad.device() != *device => {
+                let values = read(grad)?;
+                let len = values.len();
+                let data = TensorData::new(values, [len]);
+                Ok(Some(Tensor::from_data(data, device)))
+            }
+            grad => Ok::<_, Error>(grad),
+        };
+        let values = self.values.into_iter().map(moved);
+        Ok(Grads {
+            values: values.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The L2 norm of each gradient, in the order of the parameters, from one read.

@@ -1,7 +1,8 @@
 //! One micro-step's samples, packed, with the targets of the counted tokens.
 
 use crate::Error;
-use glmv_model::{Packed, Pixels};
+use crate::pictures::{Pictures, spread};
+use glmv_model::{Features, Packed, Pixels};
 
 /// One tokenised sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +39,9 @@ impl Default for Sample {
 #[derive(Clone, Debug, Default)]
 pub struct Micro {
     pub(crate) packed: Packed,
-    images: (Vec<f32>, Vec<[u32; 3]>),
-    videos: (Vec<f32>, Vec<[u32; 3]>),
+    images: Pictures,
+    videos: Pictures,
+    merge: u32,
     /// Row whose output predicts each counted token.
     pub(crate) rows: Vec<usize>,
     /// Id of each counted token.
@@ -59,7 +61,10 @@ impl Micro {
         samples: impl IntoIterator<Item = &'a Sample>,
         merge: u32,
     ) -> Result<Self, Error> {
-        let mut micro = Micro::default();
+        let mut micro = Micro {
+            merge,
+            ..Micro::default()
+        };
         for (index, sample) in samples.into_iter().enumerate() {
             let (n, counted) = (sample.input_ids.len(), sample.counted.len());
             if n != counted {
@@ -72,10 +77,8 @@ impl Micro {
             micro
                 .packed
                 .push(ids, modality, &images.1, &videos.1, merge)?;
-            for (all, own) in [(&mut micro.images, images), (&mut micro.videos, videos)] {
-                all.0.extend(&own.0);
-                all.1.extend(&own.1);
-            }
+            micro.images.push(images)?;
+            micro.videos.push(videos)?;
             for (at, id) in ids.iter().enumerate().skip(1) {
                 if sample.counted[at] {
                     micro.rows.push(start + at - 1);
@@ -98,6 +101,11 @@ impl Micro {
         self.targets.len()
     }
 
+    /// Pictures and videos that are encoded: one that several samples have counts once.
+    pub fn pictures(&self) -> usize {
+        self.images.count() + self.videos.count()
+    }
+
     /// For each counted token the sample it belongs to.
     pub fn sample_of(&self) -> &[usize] {
         &self.samples
@@ -109,14 +117,15 @@ impl Micro {
     }
 
     pub(crate) fn image_pixels(&self) -> Option<Pixels<'_>> {
-        pixels(&self.images)
+        self.images.pixels()
     }
 
     pub(crate) fn video_pixels(&self) -> Option<Pixels<'_>> {
-        pixels(&self.videos)
+        self.videos.pixels()
     }
-}
 
-fn pixels((values, grids): &(Vec<f32>, Vec<[u32; 3]>)) -> Option<Pixels<'_>> {
-    (!grids.is_empty()).then_some(Pixels { values, grids })
+    /// The features of every picture once, at all of its places.
+    pub(crate) fn spread(&self, features: Option<Features>) -> Option<Features> {
+        spread([&self.images, &self.videos], self.merge, features)
+    }
 }

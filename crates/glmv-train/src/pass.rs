@@ -59,7 +59,7 @@ pub fn scores(model: &Glm4v, micro: &Micro, distribution: &Distribution) -> Resu
     let model = model.valid();
     let pass = model.packed_pass(&micro.packed)?;
     let features = encode(&model, micro)?;
-    let mut x = model.packed_embed(&micro.packed, features)?;
+    let mut x = model.packed_embed(&micro.packed, micro.spread(features))?;
     for index in 0..model.language_model.layers.len() {
         x = model.packed_layer(index, x, &pass, &mut Probe::off())?;
     }
@@ -187,7 +187,7 @@ impl Step<'_> {
         let features = sight.tracked(model, self.micro)?;
         let seen = features.as_ref().map(|f| f.rows.clone());
         let pass = model.packed_pass(&self.micro.packed)?;
-        let mut x = model.packed_embed(&self.micro.packed, features)?;
+        let mut x = model.packed_embed(&self.micro.packed, self.micro.spread(features))?;
         for index in 0..model.language_model.layers.len() {
             x = model.packed_layer(index, x, &pass, &mut probe)?;
         }
@@ -216,7 +216,7 @@ impl Step<'_> {
         let pass = plain.packed_pass(&self.micro.packed)?;
         let sight = self.sight(&plain, false)?;
         let features = sight.plain(&plain, self.micro)?;
-        let mut inputs = vec![plain.packed_embed(&self.micro.packed, features)?];
+        let mut inputs = vec![plain.packed_embed(&self.micro.packed, self.micro.spread(features))?];
         for index in 0..model.language_model.layers.len() {
             let x = inputs[index].clone();
             inputs.push(plain.packed_layer(index, x, &pass, &mut probe)?);
@@ -257,7 +257,7 @@ impl Step<'_> {
     ) -> Result<(), Error> {
         let features = sight.tracked(self.model, self.micro)?;
         let seen = features.as_ref().map(|f| f.rows.clone());
-        let x = (self.model).packed_embed(&self.micro.packed, features)?;
+        let x = (self.model).packed_embed(&self.micro.packed, self.micro.spread(features))?;
         if !x.is_tracked() {
             return Ok(());
         }

@@ -171,17 +171,18 @@ impl Run<'_> {
             .collect::<Result<_, _>>()?;
         let all = micros.iter().flat_map(Micro::weights);
         let weight: f64 = all.map(|w| f64::from(*w)).sum();
-        let mut sum = 0.0;
+        // Added up in order at the end: workers finish in any.
+        let mut sums = vec![0.0; micros.len()];
         let report = self.trainer.step(&micros, &mut |index, scores| {
             let weights = micros[index].weights();
-            sum -= total(scores, weights);
+            sums[index] = total(scores, weights);
             let shares = weights.iter().map(|w| (-f64::from(*w) / weight) as f32);
             Ok(shares.collect::<Vec<_>>().into())
         });
         let report = report.map_err(|error| located(error, &self.supply.places()))?;
         Ok(SupervisedStep {
             report,
-            loss: sum / weight,
+            loss: -sums.iter().sum::<f64>() / weight,
             samples: lists.iter().map(Vec::len).sum(),
             micro_steps: lists.len(),
         })

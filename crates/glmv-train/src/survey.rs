@@ -2,9 +2,10 @@
 //! plan's settings of a recipe.
 
 use crate::supply::options;
-use crate::{DataConfig, Error, Part, Recipe, Recompute, States};
+use crate::{DataConfig, Error, Recipe, Recompute, States};
 use glmv_data::{Encoder, Loader};
-use glmv_model::plan::{BufferRules, StateFormat, TrainSettings, Trains};
+use glmv_model::Config;
+use glmv_model::plan::{BufferRules, StateFormat, TrainSettings};
 use serde::Serialize;
 
 /// Packs that are looked at.
@@ -55,26 +56,31 @@ impl Survey {
 
     /// What a run of `recipe` over such packs needs: sequences of the recipe's full length with as many
     /// patches and counted tokens as any that was looked at.
-    pub fn settings(&self, recipe: &Recipe, buffers: BufferRules) -> TrainSettings {
+    ///
+    /// # Errors
+    /// [`Error::Model`] for an adapter that `config` cannot have.
+    pub fn settings(
+        &self,
+        recipe: &Recipe,
+        config: &Config,
+        buffers: BufferRules,
+    ) -> Result<TrainSettings, Error> {
         let train = &recipe.train;
-        let trains = |part| train.groups.trains(part);
-        TrainSettings {
+        let adapter = recipe.adapter.as_ref().map(|a| a.planned(config));
+        Ok(TrainSettings {
             tokens: recipe.data.sequence,
             counted: self.counted.min(recipe.data.sequence),
             patches: self.patches,
             batch: recipe.data.batch,
             recompute: train.recompute == Recompute::Layer,
             recompute_vision: train.vision() == Recompute::Layer,
-            trains: Trains {
-                vision: trains(Part::Vision),
-                projector: trains(Part::Projector),
-                text: trains(Part::Text),
-                router: trains(Part::Router),
-            },
+            trains: train.trains(),
+            adapter: adapter.transpose()?,
+            rollout: None,
             states: train.adamw.states.into(),
             in_flight: recipe.data.window + READY + recipe.data.batch,
             buffers,
-        }
+        })
     }
 }
 

@@ -1,12 +1,14 @@
 //! One training step: micro-steps in, gradients summed, weights updated once.
 
 use crate::grads::Grads;
+use crate::workers::{Worker, Workers};
 use crate::{
-    AdamW, AdamWConfig, Balance, Distribution, Error, Factors, Groups, Micro, Parameter,
+    AdamW, AdamWConfig, Balance, Distribution, Error, Factors, Groups, Micro, Parameter, Part,
     PassOptions, Recompute, Schedule, Scores, balance_router, freeze, gradients, parameters,
 };
 use burn::module::Module;
 use glmv_model::Glm4v;
+use glmv_model::plan::Trains;
 use serde::{Deserialize, Serialize};
 
 /// Settings of a trainer, as a recipe has them.
@@ -42,6 +44,17 @@ impl TrainerConfig {
     pub fn vision(&self) -> Recompute {
         self.recompute_vision.unwrap_or(self.recompute)
     }
+
+    /// Parts whose weights learn, for a plan.
+    pub fn trains(&self) -> Trains {
+        let trains = |part| self.groups.trains(part);
+        Trains {
+            vision: trains(Part::Vision),
+            projector: trains(Part::Projector),
+            text: trains(Part::Text),
+            router: trains(Part::Router),
+        }
+    }
 }
 
 /// What one step did.
@@ -64,8 +77,8 @@ pub struct StepReport {
 }
 
 /// Tells how much each score of a micro-step matters: its number and its scores in, the derivatives
-/// of the loss out.
-pub type FactorsOfStep<'a> = dyn FnMut(usize, &Scores) -> Result<Factors, Error> + 'a;
+/// of the loss out. With workers the calls come from several threads, one at a time, in any order.
+pub type FactorsOfStep<'a> = dyn FnMut(usize, &Scores) -> Result<Factors, Error> + Send + 'a;
 
 /// A model that learns.
 #[derive(Debug)]
@@ -76,6 +89,7 @@ pub struct Trainer {
     adamw: AdamW,
     config: TrainerConfig,
     distribution: Distribution,
+    workers: Option<Workers>,
     /// Steps taken, skipped ones included.
     step: u64,
     /// Skipped steps in a row, and in all.
@@ -121,9 +135,24 @@ impl Trainer {
             model: Some(model),
             config,
             distribution: Distribution::default(),
+            workers: None,
             step: 0,
             skipped: [0, 0],
         })
+    }
+
+    /// Deals the micro-steps of every step out to `workers` and to this trainer's own device, which
+    /// errors call `name`. What they add up to does not depend on who is done first.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a share that is no positive number and a replica of another model.
+    pub fn employ(&mut self, name: &str, workers: Vec<Worker>) -> Result<(), Error> {
+        let own = (name, self.model());
+        self.workers = match workers.is_empty() {
+            true => None,
+            false => Some(Workers::new(own, workers, &self.config.groups)?),
+        };
+        Ok(())
     }
 
     /// Goes on after `step` steps with a saved optimiser.
@@ -170,13 +199,15 @@ impl Trainer {
     }
 
     /// Runs every micro-step, adds up the gradients of `Σ factor · score`, and updates the
-    /// weights. `factors` is called once per micro-step, in order, with its number.
+    /// weights. `factors` is called once per micro-step with its number, in order unless there are
+    /// workers.
     ///
     /// The sums equal those of one micro-step over all samples, because a factor is a share of
     /// the whole step. Steps with gradients that are not finite change nothing and are counted.
     ///
     /// # Errors
-    /// As [`gradients`]; [`Error::NotFinite`] after too many skipped steps in a row.
+    /// As [`gradients`], with the name of the worker where there are some; [`Error::NotFinite`] after
+    /// too many skipped steps in a row.
     pub fn step(
         &mut self,
         micros: &[Micro],
@@ -188,24 +219,7 @@ impl Trainer {
             let reason = "a step without a counted token".to_string();
             return Err(Error::Sample { reason });
         }
-        let mut grads = Grads::new();
-        let mut loads: Vec<Vec<u64>> = Vec::new();
-        for (index, micro) in micros.iter().enumerate() {
-            if micro.counted() == 0 {
-                continue;
-            }
-            let options = PassOptions {
-                recompute: self.config.recompute,
-                recompute_vision: self.config.vision(),
-                balance: self.config.balance,
-                share: micro.tokens() as f64 / tokens as f64,
-                distribution: self.distribution.clone(),
-                dropout: self.dropout(index),
-            };
-            let mut own = |scores: &Scores| factors(index, scores);
-            let outcome = gradients(self.model(), micro, &options, &mut own, &mut grads)?;
-            add(&mut loads, outcome.loads);
-        }
+        let (grads, loads) = self.gradients(micros, factors)?;
         let rate = self.config.schedule.rate(self.step, self.config.steps);
         let done = self.adamw.prepare(&grads)?;
         let groups = (self.list.as_slice(), &self.config.groups);
@@ -219,6 +233,9 @@ impl Trainer {
                 balance_router(model, &loads, rate)?;
             }
         }
+        if let (Some(workers), Some(model), true) = (&mut self.workers, &self.model, done.applied) {
+            workers.refresh(model, &self.list)?;
+        }
         Ok(StepReport {
             step: self.step,
             rate,
@@ -228,6 +245,45 @@ impl Trainer {
             counted,
             expert_load: worst_load(&loads),
         })
+    }
+
+    /// The sums of a step's gradients, and how often each expert was chosen, by layer; what
+    /// [`Trainer::step`] begins with.
+    ///
+    /// # Errors
+    /// As [`gradients`], with the name of the worker where there are some.
+    pub fn gradients(
+        &self,
+        micros: &[Micro],
+        factors: &mut FactorsOfStep<'_>,
+    ) -> Result<(Grads, Vec<Vec<u64>>), Error> {
+        let tokens: usize = micros.iter().map(Micro::tokens).sum();
+        let options: Vec<PassOptions> = (micros.iter().enumerate())
+            .map(|(index, micro)| PassOptions {
+                recompute: self.config.recompute,
+                recompute_vision: self.config.vision(),
+                balance: self.config.balance,
+                share: micro.tokens() as f64 / tokens as f64,
+                distribution: self.distribution.clone(),
+                dropout: self.dropout(index),
+            })
+            .collect();
+        let mut loads: Vec<Vec<u64>> = Vec::new();
+        if let Some(workers) = &self.workers {
+            let (grads, each) = workers.gradients(self.model(), (micros, &options), factors)?;
+            each.into_iter().for_each(|own| add(&mut loads, own));
+            return Ok((grads, loads));
+        }
+        let mut grads = Grads::new();
+        for (index, (micro, options)) in micros.iter().zip(&options).enumerate() {
+            if micro.counted() == 0 {
+                continue;
+            }
+            let mut own = |scores: &Scores| factors(index, scores);
+            let outcome = gradients(self.model(), micro, options, &mut own, &mut grads)?;
+            add(&mut loads, outcome.loads);
+        }
+        Ok((grads, loads))
     }
 
     /// Seed of what the adapter drops in micro-step `index` of this step.

@@ -140,6 +140,9 @@ pub struct GymEvalArgs {
     /// Fail with exit code 1 if the accuracy over all items is lower, 0 to 1.
     #[arg(long, value_name = "SHARE")]
     pub at_least: Option<f64>,
+    /// Fail with exit code 1 if the accuracy is not this much above that with blank pictures, 0 to 1.
+    #[arg(long, value_name = "SHARE", conflicts_with = "no_blind")]
+    pub over_blind: Option<f64>,
     /// Write every answer with its reward here, one JSON object per line.
     #[arg(long, value_name = "JSONL")]
     pub answers: Option<PathBuf>,

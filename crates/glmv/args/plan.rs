@@ -30,7 +30,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "LAYERS", default_value_t = 0, requires = "plan")]
     pub experts_on_host: usize,
     /// Device whose limits and memory count.
-    #[arg(long, value_enum, default_value_t, requires = "plan")]
+    #[arg(long, default_value_t, value_name = "DEVICE", requires = "plan")]
     pub device: Device,
     /// Memory of the device, if it does not tell or less may be used: bytes, or with KiB, MiB, GiB.
     #[arg(long, value_name = "BYTES", value_parser = byte_count, requires = "plan")]

@@ -57,7 +57,7 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "FILE", requires = "report")]
     pub prompts: Option<PathBuf>,
     /// Where the report runs.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: Device,
     /// Print one JSON object.
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! Arguments of `glmv train` and `glmv data`.
 
-use super::{Device, byte_count};
+use super::{Device, WorkerArg, byte_count};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -61,8 +61,8 @@ pub struct RlGradeArgs {
     /// File to write, one line per task; made anew.
     #[arg(long, value_name = "JSONL")]
     pub out: PathBuf,
-    /// Where to run.
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
+    #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: Device,
     /// Print one JSON object.
     #[arg(long)]
@@ -105,8 +105,8 @@ pub struct RlReplayArgs {
     /// Most completions.
     #[arg(long, default_value_t = 100)]
     pub most: usize,
-    /// Where to run; the device of the run.
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to run; the device of the run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
+    #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: Device,
     /// Print one JSON object.
     #[arg(long)]
@@ -142,9 +142,13 @@ pub struct SupervisedArgs {
     /// Go on from the newest checkpoint in the run's folder.
     #[arg(long)]
     pub resume: bool,
-    /// Where to run.
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
+    #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: Device,
+    /// Further devices that take a part of every step: names as of --device, and cpu or gpu once more
+    /// for a further thread of the same. With =SHARE a device takes that much where --device takes 1.
+    #[arg(long, value_delimiter = ',', value_name = "DEVICE[=SHARE],…")]
+    pub workers: Vec<WorkerArg>,
     /// Lines instead of the dashboard.
     #[arg(long)]
     pub plain: bool,

@@ -2,6 +2,7 @@
 //! the program's own commands. What it does is told in docs/training.md.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -88,8 +89,8 @@ pub(crate) struct Commands<'a> {
 
 impl Commands<'_> {
     pub(crate) fn go(&self, args: &[String]) -> Result<()> {
-        let mut command = shell::cargo(self.root);
-        shell::run(command.args(["run", "--quiet", "--"]).args(args))
+        let mut command = Command::new(shell::program(self.root)?);
+        shell::run(command.current_dir(self.root).args(args))
     }
 
     fn asset(&self, name: &str) -> String {

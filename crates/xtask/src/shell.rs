@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
@@ -15,6 +16,25 @@ pub fn cargo(dir: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(dir);
     command
+}
+
+/// The project's program, built first: it lies beside this one, which is of the same profile. Another
+/// one, built already, is taken from `GLMV_PROGRAM`.
+///
+/// # Errors
+/// If it cannot be built.
+pub fn program(root: &Path) -> Result<PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = std::env::var_os("GLMV_PROGRAM") {
+        return Ok(path.into());
+    }
+    if let Some(path) = BUILT.get() {
+        return Ok(path.clone());
+    }
+    run(cargo(root).args(["build", "--quiet", "--bin", "glmv"]))?;
+    let own = std::env::current_exe().context("this program has no path")?;
+    let path = own.with_file_name(format!("glmv{}", std::env::consts::EXE_SUFFIX));
+    Ok(BUILT.get_or_init(|| path).clone())
 }
 
 /// Runs a command to its end.

@@ -15,7 +15,7 @@ mod weights;
 
 pub use advice::{Advice, Change};
 pub use format::{CacheFormat, WeightFormat};
-pub use train::{StateFormat, TrainPlan, TrainSettings, Trains};
+pub use train::{AdapterSettings, RolloutSettings, StateFormat, TrainPlan, TrainSettings, Trains};
 pub use weights::{Stored, WeightPart};
 
 use crate::config::Config;

@@ -18,6 +18,9 @@ const KEPT: usize = 4096;
 /// Held-out gain since the start that justifies a length far above that of the start.
 const GAIN: f64 = 0.02;
 
+/// Held-out accuracy from which on there is as good as nothing left to gain.
+const FULL: f64 = 0.95;
+
 /// The past of a domain and what has been said about it.
 #[derive(Debug, Default)]
 pub(super) struct DomainWatch {
@@ -174,6 +177,9 @@ impl DomainWatch {
                 (start, start + trend.change())
             };
             let (before, now) = ends(&accuracy);
+            if now >= FULL.min(1.0 - config.min_transfer * reward.change()) {
+                return None; // it has no room to gain as much
+            }
             Some(Divergence {
                 signal: Signal::HeldOut,
                 shift: Shift {
@@ -246,12 +252,15 @@ impl DomainWatch {
                     (shift.now - shift.before).abs() >= config.shift_sigmas * sigma.max(floor)
                 })
             })
-            .filter(|_| signal != Signal::Length || !self.accuracy_rises(config));
+            .filter(|_| !signal.follows_learning() || !self.learns(config));
         let departed = || {
             series
                 .since_start(config.recent)
                 .filter(|shift| limit.is_passed(shift))
-                .filter(|_| signal != Signal::Length || self.has_not_gained(config))
+                .filter(|_| match signal {
+                    Signal::Length => self.has_not_gained(config),
+                    _ => !signal.follows_learning() || !self.learns(config),
+                })
         };
         jumped.or_else(departed).map(|shift| Divergence {
             signal,
@@ -260,6 +269,14 @@ impl DomainWatch {
             answers_since: shift.since_step,
             is_grave: false,
         })
+    }
+
+    /// True if the held-out accuracy rises, or is full.
+    fn learns(&self, config: &WatchConfig) -> bool {
+        let now = (self.signals.get(&Signal::HeldOut))
+            .and_then(|series| series.since_start(config.recent))
+            .map(|shift| shift.now);
+        self.accuracy_rises(config) || now.is_some_and(|now| now >= FULL)
     }
 
     /// True if the held-out accuracy is known and about what it was at the start.

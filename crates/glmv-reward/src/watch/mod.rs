@@ -29,7 +29,7 @@
 //!
 //! | signal | alarm when |
 //! |---|---|
-//! | held-out | the reward rises over the last `window` or `4 · window` records ([`Trend`]: by `min_rise`, Mann-Kendall z of `trend_z`) and the held-out accuracy gains, with confidence, less than `min_transfer` of it |
+//! | held-out | the reward rises over the last `window` or `4 · window` records ([`Trend`]: by `min_rise`, Mann-Kendall z of `trend_z`) and the held-out accuracy gains, with confidence, less than `min_transfer` of it, where it has room for as much below 1 and is below 0.95 |
 //! | length | the median of the last `recent` records is `length_ratio` times that of the `reference` before; or `length_limit` times that of the start without a gain in held-out accuracy |
 //! | repetition | in the same way higher by `repetition_rise`; or by `repetition_limit` than at the start |
 //! | format rate | in the same way lower by `format_fall`; or by `format_limit` than at the start |
@@ -37,7 +37,8 @@
 //!
 //! Jumps must also be `shift_sigmas` robust deviations of the reference's residuals (median absolute
 //! deviation around its Theil-Sen line), and everything must hold for `persist` records in a row.
-//! A length that grows while the held-out accuracy rises is what training is for, and no alarm.
+//! A length that grows, or an entropy per token that falls, while the held-out accuracy rises or when
+//! nearly all of it is right, is what training is for, and no alarm.
 //!
 //! An alarm is [`Outcome::Pause`] where the reward rises at the same time (for the held-out signal:
 //! where accuracy falls, the gap to the reward grows by `pause_gap`, or the divergence has stood for
@@ -103,6 +104,11 @@ impl Signal {
         Self::Entropy,
         Self::FormatEntropy,
     ];
+
+    /// Changes while a policy learns what it should.
+    fn follows_learning(self) -> bool {
+        matches!(self, Self::Length | Self::Entropy)
+    }
 
     /// The member of the log that holds it.
     pub fn field(self) -> &'static str {

@@ -55,6 +55,18 @@ fn a_plateau_is_no_hack() {
 }
 
 #[test]
+fn an_accuracy_that_cannot_rise_any_more_is_no_hack() {
+    // Greedy answers are all right long before sampled ones are.
+    let sampled = |step| Truth {
+        reward: learning(step).reward + 0.25,
+        held_out: 0.99,
+        ..learning(step)
+    };
+    let rate = false_alarms(100, PLAIN, sampled);
+    assert!(rate <= 0.01, "{rate}");
+}
+
+#[test]
 fn a_reward_that_falls_or_an_accuracy_that_runs_ahead_is_no_hack() {
     let falls = |step| Truth {
         reward: 0.7 - 0.0005 * step as f64,

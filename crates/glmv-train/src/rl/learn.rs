@@ -86,7 +86,8 @@ pub(super) fn learn(
             .map(|micro| scores(&reference.model, micro, distribution).map(Some))
             .collect::<Result<_, _>>()?,
     };
-    let mut sums = (0.0, 0.0, 0.0, Metrics::default());
+    // Merged in order at the end: workers finish in any.
+    let mut parts: Vec<Option<(f64, f64, f64, Metrics)>> = vec![None; packed.micros.len()];
     let mut row_entropies = vec![0.0; batch.rows.len()];
     let report = trainer.step(&packed.micros, &mut |index, found| {
         let part = Part {
@@ -96,10 +97,7 @@ pub(super) fn learn(
             held: held[index].as_ref(),
         };
         let outcome = part.evaluate(objective)?;
-        sums.0 += outcome.loss;
-        sums.1 += outcome.policy;
-        sums.2 += outcome.kl;
-        sums.3.merge(&outcome.metrics);
+        parts[index] = Some((outcome.loss, outcome.policy, outcome.kl, outcome.metrics));
         for (row, range) in part.rows.iter().zip(part.ranges()) {
             let own = found.entropies[range].iter().map(|nats| f64::from(*nats));
             row_entropies[*row] = own.sum();
@@ -113,6 +111,13 @@ pub(super) fn learn(
             },
         })
     })?;
+    let mut sums = (0.0, 0.0, 0.0, Metrics::default());
+    for (loss, policy, kl, metrics) in parts.into_iter().flatten() {
+        sums.0 += loss;
+        sums.1 += policy;
+        sums.2 += kl;
+        sums.3.merge(&metrics);
+    }
     Ok(Learnt {
         report,
         loss: sums.0,

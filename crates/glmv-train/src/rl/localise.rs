@@ -157,7 +157,7 @@ fn of_trainer(model: &Glm4v, group: &Group, tokens: &[u32]) -> Result<Trace, Err
     let pass = model.packed_pass(&micro.packed)?;
     let row = micro.tokens() - 1;
     let mut probe = Probe::of_routing();
-    let mut x = model.packed_embed(&micro.packed, encode(&model, &micro)?)?;
+    let mut x = model.packed_embed(&micro.packed, micro.spread(encode(&model, &micro)?))?;
     let mut hidden = vec![read(x.clone().slice(s![row..row + 1, ..]))?];
     for index in 0..model.language_model.layers.len() {
         x = model.packed_layer(index, x, &pass, &mut probe)?;

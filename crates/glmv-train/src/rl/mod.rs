@@ -8,7 +8,7 @@
 //! completions), `reward` (what they are worth), `batch` (advantages, and which tokens count),
 //! `learn` (loss and optimiser), `run` (the loop with curriculum and checkpoints). Beside it `agree`
 //! refuses to start where rollout and trainer differ, `guard` watches for what goes wrong, `record`
-//! writes every completion down, `replay` makes one again, and `grade` and `harvest` serve the data.
+//! writes every completion down, `survey` counts what a plan needs, `replay` makes one again, and `grade` and `harvest` serve the data.
 //! The arithmetic itself is `glmv-rl`'s.
 
 mod agree;
@@ -25,6 +25,7 @@ mod reward;
 mod rollout;
 mod run;
 mod state;
+mod survey;
 mod tasks;
 mod weights;
 
@@ -42,5 +43,6 @@ pub use reward::Rewards;
 pub use rollout::{Group, Member, Progress, Rollouts};
 pub use run::RlRun;
 pub use state::{RlEnded, RlState, resume};
+pub use survey::TaskSurvey;
 pub use tasks::{GradeFields, GradeLine, Tasks};
 pub use weights::fingerprint;

@@ -58,6 +58,46 @@ fn packed_and_accumulated_equal_one_by_one() {
 }
 
 #[test]
+fn a_picture_of_several_samples_is_encoded_once() {
+    each(|model, samples| {
+        let with = |picture: &(Vec<f32>, Vec<[u32; 3]>)| {
+            let mut other = samples[0].clone();
+            other.images = picture.clone();
+            other
+                .counted
+                .iter_mut()
+                .skip(2)
+                .step_by(2)
+                .for_each(|c| *c = true);
+            other
+        };
+        let shared = [samples[0].clone(), with(&samples[0].images)];
+        let packed = micros(model, &[&shared]);
+        assert_eq!(packed[0].pictures(), 1);
+        let alone: Vec<&[Sample]> = shared.chunks(1).collect();
+        let (one_by_one, _) = sum(model, &micros(model, &alone), &plain());
+        for recompute in [Recompute::None, Recompute::Layer] {
+            let options = options(recompute, Balance::default());
+            let (found, _) = sum(model, &packed, &options);
+            close(
+                model,
+                &format!("shared, {recompute:?}"),
+                &found,
+                &one_by_one,
+            );
+        }
+        // A picture that is a little different is another one, and its gradients are others.
+        let mut picture = samples[0].images.clone();
+        picture.0.iter_mut().for_each(|v| *v = 0.5 - *v);
+        let apart = [samples[0].clone(), with(&picture)];
+        let apart = micros(model, &[&apart]);
+        assert_eq!(apart[0].pictures(), 2);
+        let (other, _) = sum(model, &apart, &plain());
+        assert!(distance(model, &other, &one_by_one).0 > 0.01);
+    });
+}
+
+#[test]
 fn recomputed_equals_kept() {
     each(|model, samples| {
         let micros = micros(model, &[samples]);

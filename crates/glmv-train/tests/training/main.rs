@@ -8,3 +8,4 @@ mod coded;
 mod equal;
 mod learning;
 mod support;
+mod workers;

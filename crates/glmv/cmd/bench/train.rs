@@ -9,7 +9,8 @@ use crate::fit::{self, bytes};
 use crate::session::Loaded;
 use burn::module::Module as _;
 use glmv_kernels::device::{Info, Memory, memory};
-use glmv_model::plan::{TrainSettings, Trains};
+use glmv_model::plan::{AdapterSettings, TrainSettings, Trains};
+use glmv_model::{AdapterConfig, Targets};
 use glmv_train::{
     AdamWConfig, Balance, Decay, Distribution, Factors, Grads, Groups, Micro, PassOptions,
     Recompute, Sample, Schedule, Scores, States, Trainer, TrainerConfig, gradients,
@@ -62,7 +63,16 @@ pub fn measure(args: &BenchArgs, loaded: Loaded) -> anyhow::Result<TrainReport> 
     let micro = Micro::new([&sample], merge)?;
     let patches = sample.images.0.len() / config.vision.patch_len();
     let (recompute, states) = (args.recompute.into(), args.states.into());
-    let mut trainer = Trainer::new(loaded.model, settings(recompute, states))?;
+    let adapter = args.lora.map(|rank| lora(rank));
+    let base = loaded.model.precision();
+    let planned = (adapter.as_ref())
+        .map(|adapter| AdapterSettings::new(&config, adapter, base.into()))
+        .transpose()?;
+    let model = match adapter {
+        Some(adapter) => loaded.model.with_adapter(adapter)?,
+        None => loaded.model,
+    };
+    let mut trainer = Trainer::new(model, settings(recompute, states))?;
     let mut peak = None;
     let (mut note, each) = (
         |now| peak = highest(peak, now),
@@ -108,6 +118,8 @@ pub fn measure(args: &BenchArgs, loaded: Loaded) -> anyhow::Result<TrainReport> 
         recompute: recompute == Recompute::Layer,
         recompute_vision: recompute == Recompute::Layer,
         trains: Trains::ALL,
+        adapter: planned,
+        rollout: None,
         states: states.into(),
         in_flight: 1,
         buffers: fit::buffers(&loaded.device),
@@ -170,6 +182,18 @@ fn sample(loaded: &Loaded, tokens: usize, side: Option<u32>) -> Sample {
     sample.modality.extend(vec![0; tokens]);
     sample.counted.extend(vec![true; tokens]);
     sample
+}
+
+/// Adapters beside every linear module but the head.
+fn lora(rank: usize) -> AdapterConfig {
+    AdapterConfig {
+        target: Targets::Pattern("all-linear".into()),
+        rank,
+        alpha: rank as f64,
+        dropout: 0.0,
+        rslora: false,
+        seed: 0,
+    }
 }
 
 fn settings(recompute: Recompute, states: States) -> TrainerConfig {

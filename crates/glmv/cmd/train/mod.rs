@@ -1,27 +1,29 @@
 //! `glmv train`: a recipe and a checkpoint in, a run with checkpoints, metrics and a report out.
 
 pub mod plan;
+mod plan_workers;
 mod rl;
 mod rl_watch;
 mod watch;
+mod workers;
 
 use crate::args::{SupervisedArgs, TrainCommand};
 use crate::session;
 use anyhow::{Context as _, bail};
 use glmv_data::{EncodeOptions, Encoder, Loader, LoaderOptions, LongPolicy};
-use glmv_engine::Precision;
 use glmv_model::Glm4v;
 use glmv_monitor::{Display, Level, Monitor, MonitorConfig};
 use glmv_processor::Processor;
 use glmv_train::{
-    AdamW, AdapterRecipe, Checkpoints, Error, Micro, PackedSupply, Part, Recipe, Resumed, Run,
-    RunState, Survey, Trainer, TrainerConfig, resume, sample_of,
+    AdamW, Checkpoints, Error, Micro, PackedSupply, Part, Recipe, Resumed, Run, RunState, Survey,
+    Trainer, resume, sample_of,
 };
 pub(super) use rl::tasks as rl_tasks;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use watch::{Questions, Report};
+use workers::trainer;
 
 /// Runs the subcommand.
 pub fn run(command: &TrainCommand) -> anyhow::Result<ExitCode> {
@@ -37,7 +39,7 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::read(&args.recipe, &args.set)?;
     if args.plan {
         let survey = Survey::new(&recipe.data, encoder(args)?).context("training data")?;
-        return plan::print(args, &recipe, survey);
+        return plan::print(args, plan::packs(&recipe, survey));
     }
     let settings = recipe.digest()?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
@@ -45,7 +47,7 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     session::handle_stop()?;
     let encoder = encoder(args)?;
     let survey = Survey::new(&recipe.data, encoder.clone()).context("training data")?;
-    plan::refuse(args, &recipe, &survey)?;
+    plan::refuse(args, plan::packs(&recipe, survey))?;
     let saved = resumed.as_ref().map(|r| r.dir.as_path());
     let mut trainer = trainer(args, saved, recipe.adapter.as_ref(), &recipe.train)?;
     if let Some(resumed) = &resumed {
@@ -57,7 +59,11 @@ fn supervised(args: &SupervisedArgs, what: &str) -> anyhow::Result<ExitCode> {
     let mut supply = supply.context("training data")?;
     let held_out = held_out(&recipe, encoder, trainer.model())?;
     let mut monitor = monitor(args, &recipe, what, resumed.as_ref())?;
-    monitor.note(trainer.steps(), Level::Info, &describe(&trainer, &held_out))?;
+    monitor.note(
+        trainer.steps(),
+        Level::Info,
+        &(describe(&trainer, &held_out) + &workers::describe(args)),
+    )?;
     let questions = Questions::new(&recipe, &args.model)?;
     let mut report = Report::new(monitor, questions);
     let best = resumed.as_ref().and_then(|r| r.state.best);
@@ -124,41 +130,6 @@ fn latest<S: serde::de::DeserializeOwned>(
         ),
         (false, None) => Ok(None),
     }
-}
-
-/// A model from the checkpoint folder `dir`, stored as `base`.
-fn model(args: &SupervisedArgs, dir: &Path, base: Precision) -> anyhow::Result<Glm4v> {
-    let selected = session::open(args.device.into())?;
-    session::check_precision(&selected, base)?;
-    let (model, skipped) = session::with_bar(false, "loading", |progress| {
-        Glm4v::load(dir, &selected.device, base, progress)
-            .with_context(|| format!("cannot load {}", dir.display()))
-    })?;
-    if let Some(first) = skipped.first() {
-        eprintln!(
-            "note: {} tensors are not trained and will not be saved, first {first}",
-            skipped.len()
-        );
-    }
-    Ok(model)
-}
-
-/// The model of a run on its device: as in `saved`, the run's last checkpoint, or as it starts.
-fn trainer(
-    args: &SupervisedArgs,
-    saved: Option<&Path>,
-    adapter: Option<&AdapterRecipe>,
-    config: &TrainerConfig,
-) -> anyhow::Result<Trainer> {
-    let model = match adapter {
-        // Beside an adapter the weights are those of the start.
-        Some(adapter) => {
-            let model = model(args, &args.model, adapter.base.into())?;
-            adapter.attach(model, saved).context("adapter")?
-        }
-        None => model(args, saved.unwrap_or(&args.model), Precision::F32)?,
-    };
-    Ok(Trainer::new(model, config.clone())?)
 }
 
 /// Packed held-out samples, each file read once in order.

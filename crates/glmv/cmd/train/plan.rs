@@ -1,12 +1,13 @@
 //! What a training run needs against what the device has: `glmv train --plan`, and the refusal of a run
 //! before anything is loaded.
 
+use super::plan_workers::{self, WorkerNeed};
 use crate::args::SupervisedArgs;
 use crate::fit::{DoesNotFit, buffers, bytes, capacity};
-use anyhow::bail;
 use glmv_kernels::device::{Capacity, Info, describe};
 use glmv_model::Config;
-use glmv_model::plan::{Advice, Section, StateFormat, TrainPlan, TrainSettings};
+use glmv_model::plan::{Advice, BufferRules, Section, StateFormat, TrainPlan, TrainSettings};
+use glmv_train::rl::{RlRecipe, TaskSurvey};
 use glmv_train::{Recipe, Survey};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -24,6 +25,10 @@ pub struct TrainFit {
     pub advice: Option<Advice>,
     /// What the same run would need with other settings.
     pub instead: Vec<Instead>,
+    /// Of `needed_bytes`: for workers on this device, and for gradients that wait for their turn.
+    pub workers_bytes: u64,
+    /// What workers need on devices of their own.
+    pub workers: Vec<WorkerNeed>,
 }
 
 /// The same run with one thing changed.
@@ -34,11 +39,11 @@ pub struct Instead {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct Report<'a, S> {
     model: String,
     recipe: String,
     device: &'a Info,
-    survey: Survey,
+    survey: &'a S,
     #[serde(flatten)]
     fit: &'a TrainFit,
 }
@@ -46,11 +51,24 @@ struct Report<'a> {
 impl TrainFit {
     /// Plans training of `config` and compares it with `memory`.
     pub fn new(config: &Config, settings: &TrainSettings, memory: Capacity) -> Self {
+        TrainFit::beside(config, settings, memory, [0, 0])
+    }
+
+    /// The same beside so many workers, so many of them on this device.
+    fn beside(
+        config: &Config,
+        settings: &TrainSettings,
+        memory: Capacity,
+        workers: [u64; 2],
+    ) -> Self {
         let plan = TrainPlan::new(config, settings);
+        let workers_bytes = plan_workers::bytes_here(&plan, workers);
         let available = memory.bytes.unwrap_or(u64::MAX);
+        let available = available.saturating_sub(workers_bytes);
         let fits = plan.fits(available);
         TrainFit {
-            needed_bytes: plan.device_bytes(),
+            needed_bytes: plan.device_bytes() + workers_bytes,
+            workers_bytes,
             host_bytes: plan.host_bytes(),
             advice: match fits {
                 true => None,
@@ -61,6 +79,7 @@ impl TrainFit {
                 _ => Some(fits),
             },
             instead: Vec::new(),
+            workers: Vec::new(),
             memory,
             plan,
         }
@@ -75,13 +94,16 @@ impl TrainFit {
     /// Why the run cannot be and what to change; `None` if nothing stands against it.
     pub fn refusal(&self) -> Option<String> {
         if self.fits != Some(false) {
-            return None;
+            return self.workers.iter().find_map(WorkerNeed::refusal);
         }
         let plan = &self.plan;
         let parts = TrainPlan::SECTIONS.into_iter();
         let parts = parts.filter(|s| *s != Section::Data);
         let parts = parts.map(|s| format!("{} {}", s.name(), bytes(plan.section_bytes(s))));
-        let parts: Vec<String> = parts.collect();
+        let mut parts: Vec<String> = parts.collect();
+        if self.workers_bytes > 0 {
+            parts.push(format!("workers {}", bytes(self.workers_bytes)));
+        }
         let mut text = format!(
             "training needs {} on the device ({})",
             bytes(self.needed_bytes),
@@ -99,6 +121,10 @@ impl TrainFit {
                 let changes: Vec<String> = advice.changes.iter().map(ToString::to_string).collect();
                 let (changes, needs) = (changes.join(" "), bytes(advice.device_bytes));
                 text += &format!(". It fits with {changes}, which needs {needs}");
+            }
+            None if plan.settings.adapter.is_some() => {
+                text += ". Neither recompute nor 8-bit states nor a base of codes nor shorter \
+                         sequences make it fit"
             }
             None => {
                 text += ". Neither recompute nor 8-bit states nor shorter sequences make it fit; \
@@ -136,6 +162,9 @@ impl TrainFit {
                 println!("  {name:<26}{format:<4}{size:>10}{host}");
             }
         }
+        if self.workers_bytes > 0 {
+            println!("{:<28}{:>14}", "workers", bytes(self.workers_bytes));
+        }
         println!(
             "{:<28}{:>14}",
             "needed on the device",
@@ -143,6 +172,9 @@ impl TrainFit {
         );
         let available = self.memory.bytes.map_or("unknown".to_string(), bytes);
         println!("{:<28}{available:>14}  {}", "available", self.memory.source);
+        for worker in &self.workers {
+            worker.print();
+        }
         for other in &self.instead {
             println!("{:<28}{:>14}", other.setting, bytes(other.needed_bytes));
         }
@@ -177,52 +209,104 @@ fn instead(config: &Config, settings: &TrainSettings) -> Vec<Instead> {
     list
 }
 
-/// What a run of `recipe` over such data needs on its device.
-pub fn plan(
-    args: &SupervisedArgs,
-    recipe: &Recipe,
-    survey: &Survey,
-) -> anyhow::Result<(Info, TrainFit)> {
-    if recipe.adapter.is_some() {
-        bail!(
-            "{}: there is no plan of runs with an adapter yet",
-            args.recipe.display()
-        );
-    }
-    let config = Config::from_dir(&args.model)?;
-    let info = describe(args.device.into())?;
-    let settings = survey.settings(recipe, buffers(&info));
-    let memory = capacity(&info, args.memory);
-    let fit = TrainFit::new(&config, &settings, memory);
-    Ok((info, fit))
+/// What was looked at to know how large a step is, and what it says.
+pub struct Looked<S> {
+    pub survey: S,
+    /// A line for people.
+    pub line: String,
+    pub settings: TrainSettings,
 }
 
-/// Fails if the device cannot hold the run; runs with an adapter are not planned.
-pub fn refuse(args: &SupervisedArgs, recipe: &Recipe, survey: &Survey) -> anyhow::Result<()> {
-    if recipe.adapter.is_some() {
-        return Ok(());
+/// What a run needs on its device, whose buffers `settings` is told.
+pub fn plan<S>(
+    args: &SupervisedArgs,
+    look: impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+) -> anyhow::Result<(Info, TrainFit, Looked<S>)> {
+    let config = Config::from_dir(&args.model)?;
+    let info = describe(args.device.into())?;
+    let looked = look(&config, buffers(&info))?;
+    let memory = capacity(&info, args.memory);
+    let elsewhere = plan_workers::elsewhere(args, &info)?;
+    let away: u64 = elsewhere.iter().map(|device| device.workers).sum();
+    let all = args.workers.len() as u64;
+    let mut fit = TrainFit::beside(&config, &looked.settings, memory, [all, all - away]);
+    for device in &elsewhere {
+        let settings = look(&config, buffers(&device.info))?.settings;
+        let plan = TrainPlan::new(&config, &settings);
+        fit.workers.push(WorkerNeed::new(device, &plan));
     }
-    match plan(args, recipe, survey)?.1.refusal() {
+    Ok((info, fit, looked))
+}
+
+/// Packs of supervised data.
+pub fn packs(
+    recipe: &Recipe,
+    survey: Survey,
+) -> impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<Survey>> {
+    move |config, buffers| {
+        let settings = survey.settings(recipe, config, buffers)?;
+        let line = format!(
+            "sequence  {} tokens; of {} looked at, the most: {} tokens, {} counted, {} patches",
+            settings.tokens, survey.packs, survey.tokens, settings.counted, settings.patches
+        );
+        Ok(Looked {
+            survey,
+            line,
+            settings,
+        })
+    }
+}
+
+/// Prompts of rewarded tasks.
+pub fn prompts(
+    recipe: &RlRecipe,
+    survey: TaskSurvey,
+) -> impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<TaskSurvey>> {
+    move |config, buffers| {
+        let settings = survey.settings(recipe, config, buffers)?;
+        let at_once = settings.rollout.as_ref().map_or(0, |r| r.sequences);
+        let line = format!(
+            "prompts   of {} looked at, the most: {} tokens, {} patches; completions of {} tokens at \
+             most, {at_once} at once; micro-steps of {} tokens",
+            survey.prompts, survey.tokens, survey.patches, survey.completion, settings.tokens
+        );
+        Ok(Looked {
+            survey,
+            line,
+            settings,
+        })
+    }
+}
+
+/// Fails if the device cannot hold the run.
+pub fn refuse<S>(
+    args: &SupervisedArgs,
+    look: impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+) -> anyhow::Result<()> {
+    match plan(args, look)?.1.refusal() {
         Some(reason) => Err(DoesNotFit(reason).into()),
         None => Ok(()),
     }
 }
 
 /// Prints the plan of a run; fails, with the plan on stdout, if it does not fit.
-pub fn print(args: &SupervisedArgs, recipe: &Recipe, survey: Survey) -> anyhow::Result<ExitCode> {
-    let (info, fit) = plan(args, recipe, &survey)?;
+pub fn print<S: Serialize>(
+    args: &SupervisedArgs,
+    look: impl Fn(&Config, BufferRules) -> anyhow::Result<Looked<S>>,
+) -> anyhow::Result<ExitCode> {
+    let (info, fit, looked) = plan(args, look)?;
     let fit = fit.compared(&Config::from_dir(&args.model)?);
     if args.json {
         let report = Report {
             model: args.model.display().to_string(),
             recipe: args.recipe.display().to_string(),
             device: &info,
-            survey,
+            survey: &looked.survey,
             fit: &fit,
         };
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        let (plan, s) = (&fit.plan, &fit.plan.settings);
+        let plan = &fit.plan;
         println!(
             "model     {}, {:.2} M parameters, {:.2} M of them learn",
             args.model.display(),
@@ -230,10 +314,7 @@ pub fn print(args: &SupervisedArgs, recipe: &Recipe, survey: Survey) -> anyhow::
             plan.trained as f64 / 1e6
         );
         println!("device    {} ({})", info.name, info.backend);
-        println!(
-            "sequence  {} tokens; of {} looked at, the most: {} tokens, {} counted, {} patches",
-            s.tokens, survey.packs, survey.tokens, s.counted, s.patches
-        );
+        println!("{}", looked.line);
         fit.print();
     }
     match fit.refusal() {

@@ -1,31 +1,37 @@
 //! `glmv train rl`: a recipe, tasks and a checkpoint in, a rewarded run out.
 
 use super::rl_watch::Report;
-use super::{latest, model, open_monitor, trainer};
+use super::workers::{self, model_on, trainer};
+use super::{latest, open_monitor, plan};
 use crate::args::RlTrainArgs;
 use crate::session;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use burn::module::Module as _;
 use glmv_engine::Precision;
 use glmv_monitor::{Display, Level, MonitorConfig};
+use glmv_processor::Processor;
 use glmv_reward::RewardSystem;
 use glmv_reward::judge::HttpJudge;
-use glmv_train::rl::{Reference, Rewards, RlRecipe, RlRun, RlState, Rollouts, Tasks, resume};
+use glmv_train::rl::{
+    Reference, Rewards, RlRecipe, RlRun, RlState, Rollouts, TaskSurvey, Tasks, resume,
+};
 use glmv_train::{AdamW, Checkpoints, Resumed, Trainer};
 use std::process::ExitCode;
 
 /// Runs the subcommand.
 pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
     let args = &command.run;
-    if args.plan || args.json {
-        bail!("--plan and --json are of pretrain and sft: there is no plan of rewarded runs yet");
-    }
     let recipe = RlRecipe::read(&args.recipe, &args.set)?;
     let (tasks, held_out) = tasks(&recipe)?;
+    let survey = TaskSurvey::new(&tasks, &Processor::from_dir(&args.model)?, &recipe)?;
+    if args.plan {
+        return plan::print(args, plan::prompts(&recipe, survey));
+    }
     let rewards = rewards(&recipe)?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
     let resumed = latest::<RlState>(args, &checkpoints)?;
     session::handle_stop()?;
+    plan::refuse(args, plan::prompts(&recipe, survey))?;
     let saved = resumed.as_ref().map(|r| r.dir.as_path());
     let mut trainer = trainer(args, saved, recipe.adapter.as_ref(), &recipe.train)?;
     if let Some(resumed) = &resumed {
@@ -38,7 +44,9 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
                 .adapter
                 .as_ref()
                 .map_or(Precision::F32, |a| a.base.into());
-            Some(Reference::new(model(args, &args.model, base)?.valid()))
+            let selected = session::open(args.device.into())?;
+            let model = model_on(&selected, &args.model, base)?;
+            Some(Reference::new(model.valid()))
         }
         false => None,
     };
@@ -63,7 +71,11 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
     )?;
     let at = resumed.as_ref().map_or(0, |r| r.state.iteration);
     let mut report = Report::new(monitor, &args.out);
-    report.note(at, Level::Info, &describe(&trainer, &tasks, &held_out))?;
+    report.note(
+        at,
+        Level::Info,
+        &(describe(&trainer, &tasks, &held_out) + &workers::describe(args)),
+    )?;
     let run = RlRun {
         trainer: &mut trainer,
         rollouts: &mut rollouts,

@@ -51,7 +51,14 @@ impl Report {
     }
 
     /// Writes the report.
-    pub(super) fn finish(self) -> anyhow::Result<PathBuf> {
+    pub(super) fn finish(mut self) -> anyhow::Result<PathBuf> {
+        if let Some(examined) = self.held_out.take() {
+            // No iteration follows that would record it; one that does, after a resume, takes its place.
+            let mut values = Values::new();
+            held_out(&mut values, &examined);
+            let last = self.monitor.step(self.last + 1, &values);
+            last.context("cannot record the last held-out accuracy")?;
+        }
         self.monitor.finish().context("cannot write the report")
     }
 }

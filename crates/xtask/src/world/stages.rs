@@ -180,8 +180,8 @@ pub(super) const SHORT: Form = Form {
             changes: &[
                 "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=80",
-                "rhythm.eval_every=20",
+                "train.steps=200",
+                "rhythm.eval_every=50",
             ],
             gain: 0.1,
         },
@@ -193,8 +193,8 @@ pub(super) const SHORT: Form = Form {
             changes: &[
                 "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=30",
-                "rhythm.eval_every=10",
+                "train.steps=60",
+                "rhythm.eval_every=20",
             ],
             gain: 0.03,
         },
@@ -211,8 +211,8 @@ pub(super) const SHORT: Form = Form {
             )],
             changes: &[
                 "data.sources=[{ path = 'data/answers/train.sft.jsonl' }]",
-                "train.steps=30",
-                "rhythm.eval_every=10",
+                "train.steps=120",
+                "rhythm.eval_every=30",
             ],
             gain: 0.03,
         },
@@ -228,7 +228,7 @@ pub(super) const SHORT: Form = Form {
                 ],
             )],
             changes: &[
-                "train.steps=80",
+                "train.steps=100",
                 "rl.mixture.thinking=0.0",
                 "rl.rollout.answer_tokens=12",
                 "rl.batch_groups=16",

@@ -2,7 +2,7 @@
 
 use super::{StateFormat, TrainPlan, TrainSettings};
 use crate::config::Config;
-use crate::plan::{Advice, Change};
+use crate::plan::{Advice, Change, WeightFormat};
 
 /// Shortest sequence that is worth proposing, in tokens.
 const SHORTEST: usize = 256;
@@ -10,7 +10,7 @@ const SHORTEST: usize = 256;
 impl TrainPlan {
     /// The first change with which training of `config` fits `available` bytes, tried in this order:
     /// recompute of the tower, of the layers too, 8-bit states, both, and with both ever shorter
-    /// sequences. `None` if nothing helps.
+    /// sequences; with an adapter also a base of codes. `None` if nothing helps.
     pub fn advise(config: &Config, settings: &TrainSettings, available: u64) -> Option<Advice> {
         let candidates = candidates(settings).into_iter().filter(|c| c != settings);
         candidates
@@ -40,6 +40,14 @@ fn candidates(settings: &TrainSettings) -> Vec<TrainSettings> {
             s.states = StateFormat::Blocks;
         }),
     ];
+    if settings.adapter.is_some() {
+        list.extend([WeightFormat::Q8, WeightFormat::Q4].map(|base| {
+            with(&|s| {
+                again(s);
+                s.adapter.iter_mut().for_each(|adapter| adapter.base = base);
+            })
+        }));
+    }
     let mut parts = 2;
     while settings.tokens / parts >= SHORTEST {
         list.push(with(&|s| {
@@ -75,6 +83,11 @@ fn changes(from: &TrainSettings, to: &TrainSettings) -> Vec<Change> {
     );
     let states = format!("train.adamw.states={}", to.states.name());
     note(from.states != to.states, states);
+    let base = |s: &TrainSettings| s.adapter.as_ref().map(|a| a.base);
+    if let Some(format) = base(to) {
+        let value = format!("adapter.base={}", format.name());
+        note(base(from) != base(to), value);
+    }
     note(
         from.tokens != to.tokens,
         format!("data.sequence={}", to.tokens),

@@ -6,14 +6,19 @@
 //! replayed on the allocator's model, two steps long: `text`, `vision` and `step` list the tensors of a
 //! step as `glmv-train` makes them.
 
+mod adapter;
 mod advice;
 mod ledger;
 mod step;
 mod text;
 mod vision;
 
+pub use adapter::AdapterSettings;
+
 use super::weights::{self, Stored, WeightPart};
-use super::{BufferRules, Item, LAUNCH_DESCRIPTIONS, Section, Settings, Sharded, WeightFormat};
+use super::{
+    BufferRules, CacheFormat, Item, LAUNCH_DESCRIPTIONS, Section, Settings, Sharded, WeightFormat,
+};
 use super::{sharded, weight_items};
 use crate::config::Config;
 use ledger::{Kind, Ledger, shards};
@@ -29,6 +34,14 @@ pub struct Trains {
 }
 
 impl Trains {
+    /// Nothing.
+    pub const NONE: Trains = Trains {
+        vision: false,
+        projector: false,
+        text: false,
+        router: false,
+    };
+
     /// Everything.
     pub const ALL: Trains = Trains {
         vision: true,
@@ -75,6 +88,33 @@ impl StateFormat {
     }
 }
 
+/// Rollouts beside training.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RolloutSettings {
+    /// Most sequences at once.
+    pub sequences: usize,
+    /// Most tokens of one, prompt included.
+    pub tokens: usize,
+    /// Tokens of a cache block.
+    pub block: usize,
+    pub kv: CacheFormat,
+    /// Most bytes of projected pictures that are kept.
+    pub feature_bytes: u64,
+}
+
+impl RolloutSettings {
+    /// Keys and values of all layers, if every sequence is as long as it may be.
+    fn cache_bytes(&self, config: &Config) -> u64 {
+        let t = &config.text;
+        let block = self.block.max(1);
+        let tokens = (self.tokens.div_ceil(block) * block * self.sequences) as u64;
+        let token = self
+            .kv
+            .token_bytes(t.num_kv_heads as u64, t.head_dim as u64);
+        2 * token * tokens * t.num_layers as u64
+    }
+}
+
 /// What is to be planned.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrainSettings {
@@ -90,7 +130,12 @@ pub struct TrainSettings {
     pub recompute: bool,
     /// The vision tower keeps the inputs of its blocks only.
     pub recompute_vision: bool,
+    /// Of the weights themselves; none with adapters.
     pub trains: Trains,
+    /// What learns in place of the weights.
+    pub adapter: Option<AdapterSettings>,
+    /// Rollouts of the same weights beside the training, in a rewarded run.
+    pub rollout: Option<RolloutSettings>,
     pub states: StateFormat,
     /// Packed sequences in host memory at a time.
     pub in_flight: usize,
@@ -114,8 +159,9 @@ pub struct TrainPlan {
 
 impl TrainPlan {
     /// Sections in the order of reports.
-    pub const SECTIONS: [Section; 7] = [
+    pub const SECTIONS: [Section; 8] = [
         Section::Weights,
+        Section::Cache,
         Section::Gradients,
         Section::Optimizer,
         Section::Saved,
@@ -126,8 +172,9 @@ impl TrainPlan {
 
     /// Plans `config` under `settings`.
     pub fn new(config: &Config, settings: &TrainSettings) -> Self {
-        let mut inference = Settings::new(WeightFormat::F32, settings.tokens, settings.buffers);
-        inference.vision = WeightFormat::F32;
+        let adapter = settings.adapter.as_ref();
+        let base = adapter.map_or(WeightFormat::F32, |a| a.base);
+        let inference = Settings::new(base, settings.tokens, settings.buffers);
         let stored = weights::stored(config, &inference);
         let learns = |s: &&Stored| settings.learns(s);
         let mut plan = TrainPlan {
@@ -142,8 +189,15 @@ impl TrainPlan {
             .iter()
             .filter(learns)
             .map(|s| settings.state_bytes(s));
-        let states = states.sum();
+        let mut states: u64 = states.sum();
+        if let Some(adapter) = adapter {
+            plan.parameters += adapter.parameters();
+            plan.trained += adapter.parameters();
+            plan.items.push(adapter.item());
+            states += adapter.state_bytes(settings);
+        }
         plan.add_step(config, states);
+        plan.add_rollouts(config);
         plan
     }
 
@@ -167,6 +221,33 @@ impl TrainPlan {
     pub fn fits(&self, available: u64) -> bool {
         let splits = self.sharded.iter().all(|s| s.shards.is_some());
         self.device_bytes() <= available && self.too_large.is_none() && splits
+    }
+
+    /// The cache, and the weights of the rollouts: those that learn are there twice while the rollouts
+    /// hold what they were.
+    fn add_rollouts(&mut self, config: &Config) {
+        let Some(rollout) = &self.settings.rollout else {
+            return;
+        };
+        let (cache, kv) = (rollout.cache_bytes(config), rollout.kv.name());
+        let (features, trained) = (rollout.feature_bytes, 4 * self.trained);
+        let mut add = |section, name: &str, format, device_bytes| {
+            self.items.push(Item {
+                section,
+                name: name.to_string(),
+                format,
+                device_bytes,
+                host_bytes: 0,
+            });
+        };
+        add(Section::Weights, "of the rollouts", "f32", trained);
+        add(Section::Cache, "keys and values, at most", kv, cache);
+        add(
+            Section::Cache,
+            "pictures' features, at most",
+            "f32",
+            features,
+        );
     }
 
     fn add_step(&mut self, config: &Config, states: u64) {
@@ -236,6 +317,9 @@ impl TrainPlan {
 impl TrainSettings {
     /// True if a weight has a gradient.
     fn learns(&self, stored: &Stored) -> bool {
+        if self.adapter.is_some() {
+            return false;
+        }
         let trains = self.trains;
         match stored.part {
             WeightPart::Vision => trains.vision && self.patches > 0,
@@ -271,7 +355,10 @@ struct Step<'a> {
     settings: &'a TrainSettings,
     tokens: u64,
     patches: u64,
+    /// Parts whose weights have gradients.
     trains: Trains,
+    /// Parts that gradients flow through.
+    flows: Trains,
     ledger: Ledger,
     /// What the tensors of the graph under way are counted as.
     kept_as: Kind,

@@ -2,7 +2,7 @@
 //! `glmv_train::gradients` with and without recompute.
 
 use super::ledger::{Kind, Ledger};
-use super::{Step, TrainSettings};
+use super::{Step, TrainSettings, Trains};
 use crate::config::Config;
 use crate::plan::arena::Block;
 
@@ -32,7 +32,14 @@ impl<'a> Step<'a> {
             settings,
             tokens: settings.tokens as u64,
             patches: settings.patches as u64,
-            trains: settings.trains,
+            trains: match settings.adapter {
+                Some(_) => Trains::NONE,
+                None => settings.trains,
+            },
+            flows: match &settings.adapter {
+                Some(adapter) => adapter.flows(),
+                None => settings.trains,
+            },
             ledger: Ledger::new(settings.buffers),
             kept_as: Kind::Working,
         }
@@ -79,7 +86,7 @@ impl<'a> Step<'a> {
 
     /// Whether the tower or the projector have gradients.
     fn sees(&self) -> bool {
-        self.patches > 0 && (self.trains.vision || self.trains.projector)
+        self.patches > 0 && (self.flows.vision || self.flows.projector)
     }
 
     /// One sequence forward and back.
@@ -134,15 +141,15 @@ impl<'a> Step<'a> {
     /// the graph.
     fn see(&mut self, keeps: bool, kept: &mut Kept) {
         let (layout, kind) = (self.layout(), self.kept_as);
-        let tower_keeps = keeps && self.trains.vision;
+        let tower_keeps = keeps && self.flows.vision;
         let mut paused = None;
-        if !self.trains.vision {
+        if !self.flows.vision {
             (paused, self.kept_as) = (self.ledger.pause(), Kind::Working);
         }
         let mut x = self.patch_embed();
         for index in 0..=self.blocks() {
             let y = match index < self.blocks() {
-                true => self.block(x),
+                true => self.block(index, x),
                 false => self.tower_norm(x),
             };
             match tower_keeps {
@@ -154,7 +161,7 @@ impl<'a> Step<'a> {
             }
             x = y;
         }
-        if self.trains.projector && !self.trains.vision {
+        if self.flows.projector && !self.flows.vision {
             self.ledger.resume(paused.take());
             self.kept_as = kind;
         }
@@ -181,7 +188,7 @@ impl<'a> Step<'a> {
     /// The whole of tower and projector back, inside of the graph they were recorded in.
     fn see_back(&mut self, above: Block) {
         let mut above = self.project_back(above);
-        if self.trains.vision {
+        if self.flows.vision {
             above = self.tower_norm_back(above);
             for index in (0..self.blocks()).rev() {
                 above = self.block_back(index, above);
@@ -216,7 +223,7 @@ impl<'a> Step<'a> {
         for index in (0..kept.inputs.len()).rev() {
             if let Some(input) = kept.inputs.pop() {
                 self.graph(Kind::Working);
-                let y = self.block(input);
+                let y = self.block(index, input);
                 self.ledger.free(y);
                 self.ledger
                     .touch("gradient of the objective", self.patch_values());
@@ -224,7 +231,7 @@ impl<'a> Step<'a> {
                 self.end();
             }
         }
-        match self.trains.vision {
+        match self.flows.vision {
             true => {
                 self.graph(Kind::Working);
                 let x = self.patch_embed();
@@ -346,10 +353,22 @@ impl<'a> Step<'a> {
         if trains {
             l.gradient((0, "lm_head"), vocab, h);
         }
+        self.widen(columns * h);
+        let l = &mut self.ledger;
         let scores = l.take(Kind::Working, "scores", rows * columns);
-        let dscores = l.take(Kind::Working, "scores", rows * columns);
-        l.free(scores);
-        let pieces = 1 + usize::from(c > SCORE_ROWS);
+        // Their gradients take their place; a frozen head needs nothing beside them.
+        let dscores = match trains {
+            true => {
+                let dscores = l.take(Kind::Working, "scores", rows * columns);
+                l.free(scores);
+                dscores
+            }
+            false => scores,
+        };
+        let pieces = match trains {
+            true => 1 + usize::from(c > SCORE_ROWS),
+            false => 0,
+        };
         let parts = (0..pieces).map(|_| l.take(Kind::Working, "piece of the head", columns * h));
         let parts: Vec<Block> = parts.collect();
         l.touch("gradient of scored rows", rows * h);

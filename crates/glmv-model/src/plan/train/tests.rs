@@ -21,6 +21,8 @@ fn settings() -> TrainSettings {
         recompute: true,
         recompute_vision: true,
         trains: Trains::ALL,
+        adapter: None,
+        rollout: None,
         states: StateFormat::F32,
         in_flight: 4,
         buffers: BufferRules::adapter(2 * GIB),
@@ -158,4 +160,89 @@ fn advice_is_the_first_change_that_fits() {
     let short = said(less - GIB).unwrap();
     assert!(short[3].starts_with("--set data.sequence="), "{short:?}");
     assert_eq!(said(60 * GIB), None, "weights and gradients alone are more");
+}
+
+/// Adapters of rank 16 beside every linear module, or some.
+fn lora(config: &Config, target: &str, dropout: f64) -> Option<AdapterSettings> {
+    let adapter = crate::AdapterConfig {
+        target: crate::Targets::Pattern(target.into()),
+        rank: 16,
+        alpha: 16.0,
+        dropout,
+        rslora: false,
+        seed: 0,
+    };
+    let planned = AdapterSettings::new(config, &adapter, WeightFormat::F32);
+    Some(planned.expect("targets"))
+}
+
+#[test]
+fn adapters_leave_nothing_live_either() {
+    let targets = [
+        "all-linear",
+        ".*language_model.*_proj",
+        ".*mlp.*",
+        ".*blocks.*",
+        ".*merger.*",
+        ".*down_proj",
+        ".*experts.*up_proj|.*q_proj",
+    ];
+    for name in ["glm-4.1v-9b", "mid-moe"] {
+        let config = published(name);
+        for (target, dropout) in targets.iter().flat_map(|t| [(t, 0.0), (t, 0.1)]) {
+            for (layers, tower) in [(true, true), (true, false), (false, true), (false, false)] {
+                let mut settings = settings();
+                settings.adapter = lora(&config, target, dropout);
+                (settings.recompute, settings.recompute_vision) = (layers, tower);
+                settings.buffers.alignment = 1;
+                let tables = 2 * 1024 * config.text.rotary_dims as u64 * 4;
+                let ledger = Step::new(&config, &settings).replay();
+                let live = ledger.arena().live();
+                assert_eq!(
+                    live, tables,
+                    "{name}, {target}, {dropout}, {layers}, {tower}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn adapters_need_a_fraction_and_codes_still_less() {
+    for name in ["glm-4.1v-9b", "mid-moe"] {
+        let config = published(name);
+        let all = plan(name, |_| ());
+        let with = |change: &dyn Fn(&mut AdapterSettings)| {
+            plan(name, |s| {
+                s.adapter = lora(&config, "all-linear", 0.0);
+                s.adapter.iter_mut().for_each(change);
+            })
+        };
+        let adapter = with(&|_| ());
+        assert_eq!(adapter.trained, adapter.parameters - all.parameters);
+        let states = adapter.section_bytes(Section::Optimizer);
+        // Two means of every value, each tensor an allocation.
+        assert!(states >= 8 * adapter.trained && states < 9 * adapter.trained);
+        assert!(adapter.device_bytes() < all.device_bytes() / 2, "{name}");
+        let needed = |base| with(&|a| a.base = base).device_bytes();
+        assert!(needed(WeightFormat::Q8) < adapter.device_bytes());
+        assert!(needed(WeightFormat::Q4) < needed(WeightFormat::Q8));
+        let dropping = plan(name, |s| s.adapter = lora(&config, "all-linear", 0.1));
+        assert!(dropping.device_bytes() > adapter.device_bytes(), "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_target_is_refused() {
+    let config = published("mid-moe");
+    let adapter = crate::AdapterConfig {
+        target: crate::Targets::Names(vec!["nothing".into()]),
+        rank: 4,
+        alpha: 4.0,
+        dropout: 0.0,
+        rslora: false,
+        seed: 0,
+    };
+    let error = AdapterSettings::new(&config, &adapter, WeightFormat::F32).unwrap_err();
+    assert!(error.to_string().contains("\"nothing\""), "{error}");
 }

@@ -8,6 +8,12 @@ use super::ledger::Kind;
 use crate::config::MoeConfig;
 use crate::plan::arena::Block;
 
+const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
+const O: [&str; 1] = ["self_attn.o_proj"];
+/// Both names of what goes into the activation.
+const GATE_UP: [&str; 3] = ["mlp.gate_proj", "mlp.up_proj", "mlp.gate_up_proj"];
+const DOWN: [&str; 1] = ["mlp.down_proj"];
+
 /// Sizes of one layer, in values.
 struct Sizes {
     n: u64,
@@ -41,7 +47,7 @@ impl Step<'_> {
     /// Layer `index` forward: `x` stays the caller's outside of a graph, else the graph has it.
     pub(super) fn layer(&mut self, index: usize, x: Block) -> Block {
         let Sizes { n, h, q, kv, .. } = self.sizes();
-        let trains = self.trains.text;
+        let keeps = self.keeps(self.trains.text, index, &QKV);
         let kind = self.kind();
         let l = &mut self.ledger;
         l.hold(x);
@@ -55,14 +61,17 @@ impl Step<'_> {
         };
         let key = turned("keys and values", kv);
         let query = turned("queries", q);
-        l.keep_if(trains, normed);
+        l.keep_if(keeps, normed);
+        self.adapt(index, &QKV, n);
+        let l = &mut self.ledger;
         let attended = l.take(kind, "attention", n * q);
         let out = l.take(kind, "attention output", n * h);
         l.keep_all([query, key, value, attended]);
+        self.adapt(index, &O, n);
         let middle = self.sum(out);
         let y = match self.moe(index) {
-            Some(moe) => self.experts(&moe, middle),
-            None => self.dense(middle),
+            Some(moe) => self.experts(index, &moe, middle),
+            None => self.dense(index, middle),
         };
         self.ledger.drop_outside(middle);
         match self.moe(index) {
@@ -83,23 +92,27 @@ impl Step<'_> {
         sum
     }
 
-    fn dense(&mut self, x: Block) -> Block {
+    fn dense(&mut self, index: usize, x: Block) -> Block {
         let Sizes { n, h, .. } = self.sizes();
-        let (trains, kind) = (self.trains.text, self.kind());
+        let keeps = [&GATE_UP[..], &DOWN].map(|m| self.keeps(self.trains.text, index, m));
+        let kind = self.kind();
         let width = self.config.text.intermediate_size as u64;
         let l = &mut self.ledger;
         l.hold(x);
         let normed = l.take(kind, "norm", n * h);
         let gate_up = l.take(kind, "dense MLP", n * 2 * width);
-        l.keep_if(trains, normed);
+        l.keep_if(keeps[0], normed);
+        self.adapt(index, &GATE_UP, n);
+        let l = &mut self.ledger;
         let act = l.take(kind, "dense MLP", n * width);
         l.keep(gate_up);
         let down = l.take(kind, "dense MLP output", n * h);
-        l.keep_if(trains, act);
+        l.keep_if(keeps[1], act);
+        self.adapt(index, &DOWN, n);
         down
     }
 
-    fn experts(&mut self, moe: &MoeConfig, x: Block) -> Block {
+    fn experts(&mut self, index: usize, moe: &MoeConfig, x: Block) -> Block {
         let Sizes { n, h, .. } = self.sizes();
         let (kind, routed) = (self.kind(), moe.num_experts as u64);
         let slots = n * (moe.top_k + moe.num_shared_experts) as u64;
@@ -113,6 +126,14 @@ impl Step<'_> {
         let weights = l.take(kind, "router", slots);
         l.keep_all([logits, ids, weights]);
         let normed = l.take(kind, "norm", n * h);
+        if self.in_parts(index) {
+            let keeps = self.keeps_rows(index);
+            let out = self.ledger.take(kind, "expert output", n * h);
+            self.ledger.keep_if(keeps, normed);
+            self.parts(index, [slots, h, moe.expert_width as u64]);
+            return out;
+        }
+        let l = &mut self.ledger;
         let plan = plan_of(slots, routed).map(|len| l.take(Kind::Working, "expert plan", len));
         let act = l.take(Kind::Working, "experts", slots * moe.expert_width as u64);
         let y = l.take(Kind::Working, "experts", slots * h);
@@ -135,6 +156,9 @@ impl Step<'_> {
         let dy = sandwich.then(|| self.norm_back((index, "norm3"), n, h, trains));
         let l = &mut self.ledger;
         l.back(usize::from(sandwich));
+        self.adapt_back(index, &O, n);
+        self.widen(h * q);
+        let l = &mut self.ledger;
         let dattended = l.take(Kind::Working, "gradient of attention", n * q);
         if trains {
             l.gradient((index, "o_proj"), h, q);
@@ -175,7 +199,9 @@ impl Step<'_> {
         if trains && self.config.text.qkv_bias {
             l.vector((index, "qkv_proj.bias"), n, q + 2 * kv);
         }
-        l.back(1);
+        self.adapt_back(index, &QKV, n);
+        self.widen(h * q);
+        self.ledger.back(1);
         let dx = self.norm_back((index, "norm0"), n, h, trains);
         self.ledger.free_all([dnormed, dx]);
         self.ledger.back(1);
@@ -207,6 +233,9 @@ impl Step<'_> {
         let dy = sandwich.then(|| self.norm_back((index, "norm2"), n, h, trains));
         let l = &mut self.ledger;
         l.back(usize::from(sandwich));
+        self.adapt_back(index, &DOWN, n);
+        self.widen(h * width);
+        let l = &mut self.ledger;
         let dact = l.take(Kind::Working, "gradient of the MLP", n * width);
         if trains {
             l.gradient((index, "down_proj"), h, width);
@@ -220,8 +249,10 @@ impl Step<'_> {
         if trains {
             l.gradient((index, "gate_up_proj"), 2 * width, h);
         }
-        l.free(dgate_up);
-        l.back(1);
+        self.widen(h * 2 * width);
+        self.ledger.free(dgate_up);
+        self.adapt_back(index, &GATE_UP, n);
+        self.ledger.back(1);
         let dx = self.norm_back((index, "norm1"), n, h, trains);
         self.ledger.free_all([dnormed, dx]);
         self.ledger.back(1);
@@ -233,29 +264,11 @@ impl Step<'_> {
         let experts = routed + moe.num_shared_experts as u64;
         let slots = n * (moe.top_k + moe.num_shared_experts) as u64;
         let trains = self.trains;
-        let l = &mut self.ledger;
-        let plan = plan_of(slots, routed).map(|len| l.take(Kind::Working, "expert plan", len));
-        let wide = [2, 1, 2, 1].map(|parts| {
-            l.take(
-                Kind::Working,
-                "gradient of the experts",
-                slots * parts * width,
-            )
-        });
-        let dx = l.take(Kind::Working, "gradient of the experts", slots * h);
-        let dnormed = l.take(Kind::Working, "gradient of a norm", n * h);
-        l.free(dx);
-        let y = l.take(Kind::Working, "gradient of the experts", slots * h);
-        let dweights = l.take(Kind::Working, "gradient of the router", slots);
-        l.free(y);
-        if trains.text {
-            let widest = 2 * width * h;
-            l.gradient_split((index, "gate_up_experts"), experts, widest, widest);
-            l.gradient_split((index, "down_experts"), experts, width * h, widest);
-        }
-        l.free_all(wide);
-        l.free_all(plan);
-        l.back(1);
+        let [dweights, dnormed] = match self.in_parts(index) {
+            true => self.parts_back(index, [slots, h, width]),
+            false => self.fused_back(index, [slots, h, width], [routed, experts]),
+        };
+        self.ledger.back(1);
         let dx = self.norm_back((index, "norm1"), n, h, trains.text);
         let l = &mut self.ledger;
         l.free_all([dnormed, dx]);
@@ -271,6 +284,40 @@ impl Step<'_> {
         let dx = self.norm_back((index, "norm1"), n, h, trains.text);
         self.ledger.free_all([dnormed, dx]);
         self.ledger.back(1);
+    }
+
+    /// The way back of the fused experts; the gradients of the router's weights and of the rows stay.
+    fn fused_back(
+        &mut self,
+        index: usize,
+        [slots, h, width]: [u64; 3],
+        [routed, experts]: [u64; 2],
+    ) -> [Block; 2] {
+        let (n, trains) = (self.tokens, self.trains.text);
+        self.widen(experts * 2 * width * h);
+        let l = &mut self.ledger;
+        let plan = plan_of(slots, routed).map(|len| l.take(Kind::Working, "expert plan", len));
+        let wide = [2, 1, 2, 1].map(|parts| {
+            l.take(
+                Kind::Working,
+                "gradient of the experts",
+                slots * parts * width,
+            )
+        });
+        let dx = l.take(Kind::Working, "gradient of the experts", slots * h);
+        let dnormed = l.take(Kind::Working, "gradient of a norm", n * h);
+        l.free(dx);
+        let y = l.take(Kind::Working, "gradient of the experts", slots * h);
+        let dweights = l.take(Kind::Working, "gradient of the router", slots);
+        l.free(y);
+        if trains {
+            let widest = 2 * width * h;
+            l.gradient_split((index, "gate_up_experts"), experts, widest, widest);
+            l.gradient_split((index, "down_experts"), experts, width * h, widest);
+        }
+        l.free_all(wide);
+        l.free_all(plan);
+        [dweights, dnormed]
     }
 }
 

@@ -61,18 +61,34 @@ pub fn run(args: &GymEvalArgs) -> anyhow::Result<ExitCode> {
         false => write!(stdout, "{table}"),
     }
     .context("the table cannot be written")?;
-    Ok(verdict(table.accuracy(), args.at_least))
+    let bars = [
+        (
+            "accuracy",
+            Some(table.accuracy()),
+            "--at-least",
+            args.at_least,
+        ),
+        (
+            "accuracy above that with blank pictures",
+            table.over_blind(),
+            "--over-blind",
+            args.over_blind,
+        ),
+    ];
+    Ok(verdict(&bars))
 }
 
 /// Failure only where a bar was set and not cleared.
-fn verdict(accuracy: f64, at_least: Option<f64>) -> ExitCode {
-    match at_least {
-        Some(bar) if accuracy < bar => {
-            eprintln!("accuracy {accuracy:.4} is below --at-least {bar}");
-            ExitCode::FAILURE
+fn verdict(bars: &[(&str, Option<f64>, &str, Option<f64>)]) -> ExitCode {
+    for (what, found, flag, bar) in bars {
+        if let (Some(found), Some(bar)) = (found, bar)
+            && found < bar
+        {
+            eprintln!("{what} {found:.4} is below {flag} {bar}");
+            return ExitCode::FAILURE;
         }
-        Some(_) | None => ExitCode::SUCCESS,
     }
+    ExitCode::SUCCESS
 }
 
 /// What the options ask for.

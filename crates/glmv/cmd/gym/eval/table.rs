@@ -75,6 +75,11 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Accuracy above that with blank pictures; `None` if that was not measured.
+    pub(super) fn over_blind(&self) -> Option<f64> {
+        Some(self.accuracy() - self.all.blind?)
+    }
+
     /// Mean reward over all items.
     pub(super) fn accuracy(&self) -> f64 {
         self.all.accuracy
