@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward`. CI runs the same words.
+//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward | world`. CI runs the same words.
 
 mod lines;
 mod lint;
@@ -8,6 +8,7 @@ mod reward;
 mod shell;
 mod test;
 mod vulkan;
+mod world;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                   train a small model from random weights until it names colours
   reward [cpu|gpu|auto] [short] [OUT]
                   learn the same from reward alone, where a model half knows it
+  world [cpu|gpu|auto] [short] [OUT]
+                  train the bundled model through all stages
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["package"] => package::run(&root)?,
         ["pictures", rest @ ..] => pictures::run(&root, rest)?,
         ["reward", rest @ ..] => reward::run(&root, rest)?,
+        ["world", rest @ ..] => world::run(&root, rest)?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
         other => bail!("{:?} is not a command\n\n{USAGE}", other.join(" ")),
     }

@@ -1,7 +1,7 @@
 //! Running other programs, with the command line shown first.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
@@ -51,6 +51,23 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("`{line}` failed: {status}");
     }
     Ok(())
+}
+
+/// What a command prints to its standard output.
+///
+/// # Errors
+/// As [`run`], and if it prints something other than text.
+pub fn read(command: &mut Command) -> Result<String> {
+    let line = describe(command);
+    println!("$ {line}");
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` failed: {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed no text"))
 }
 
 /// True where a command starts and succeeds; its output is dropped.

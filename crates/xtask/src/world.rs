@@ -1,0 +1,264 @@
+//! `cargo xtask world`: the bundled model through all stages, by the program's own commands: data, random
+//! weights, pre-training, longer sequences with video, fine-tuning, learning from reward. What it does is
+//! told in docs/training.md; the stages are listed in `stages`.
+
+mod stages;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value};
+
+use crate::pictures::{Commands, Options, line, newest, text};
+use crate::shell;
+use stages::{Form, Set, Stage};
+
+/// Makes what is missing, goes on where it was stopped, and evaluates after every stage; tables are
+/// appended to `results.jsonl` in the folder.
+///
+/// # Errors
+/// If an argument is not known, a command fails, or a stage does not improve accuracy by as much as its
+/// form asks for.
+pub fn run(root: &Path, args: &[&str]) -> Result<()> {
+    let mut options = Options::of(root, "world", args)?;
+    options.out = std::path::absolute(&options.out).context("the working folder is gone")?;
+    let form = if options.short {
+        &stages::SHORT
+    } else {
+        &stages::FULL
+    };
+    let world = World {
+        form,
+        commands: Commands { root, options },
+    };
+    world.go()
+}
+
+/// A run of a form in a folder.
+struct World<'a> {
+    form: &'static Form,
+    commands: Commands<'a>,
+}
+
+impl World<'_> {
+    fn out(&self) -> &Path {
+        &self.commands.options.out
+    }
+
+    fn go(&self) -> Result<()> {
+        fs::create_dir_all(self.out()).with_context(|| text(self.out()))?;
+        let mut model = self.out().join("start");
+        if !model.exists() {
+            self.commands.go(&self.draw(&model))?;
+        }
+        let mut before = self.evaluated("start", &model)?;
+        for stage in self.form.stages {
+            for set in stage.sets {
+                self.make(set)?;
+            }
+            model = self.learn(stage, &model)?;
+            let after = self.evaluated(stage.name, &model)?;
+            println!(
+                "{}: {:.1} % right, {:.1} % before",
+                stage.name,
+                100.0 * after,
+                100.0 * before
+            );
+            if after < before + stage.gain {
+                bail!(
+                    "{} brought {:.1} points, and {:.1} are asked for",
+                    stage.name,
+                    100.0 * (after - before),
+                    100.0 * stage.gain
+                );
+            }
+            before = after;
+        }
+        Ok(())
+    }
+
+    fn draw(&self, model: &Path) -> Vec<String> {
+        let assets = self.commands.root.join("assets");
+        let (config, like) = (
+            text(&assets.join(self.form.config)),
+            text(&assets.join("models/glmv-tiny")),
+        );
+        let tail = ["--new", &config, "--like", &like, "--out", &text(model)];
+        line("inspect --scaled --seed 1", &tail)
+    }
+
+    /// The files of a set, if they are not there.
+    fn make(&self, set: &Set) -> Result<()> {
+        let folder = self.out().join("data").join(set.name);
+        let done = self.out().join("data").join(format!("{}.done", set.name));
+        if done.exists() {
+            return Ok(());
+        }
+        for what in set.make {
+            let args = line(&format!("gym make {what}"), &["--out", &text(&folder)]);
+            self.commands.go(&args)?;
+        }
+        fs::write(&done, "").with_context(|| text(&done))
+    }
+
+    /// The checkpoint a stage ends with.
+    fn learn(&self, stage: &Stage, model: &Path) -> Result<PathBuf> {
+        let run = self.out().join(stage.name);
+        let checkpoints = run.join("checkpoints");
+        if self.table(stage.name)?.is_some() {
+            return newest(&checkpoints);
+        }
+        let recipe = self.out().join(stage.recipe);
+        let asset = self.commands.root.join("assets/recipes").join(stage.recipe);
+        // Beside the data: its paths count from there.
+        fs::copy(&asset, &recipe).with_context(|| text(&asset))?;
+        let (recipe, model, run) = (text(&recipe), text(model), text(&run));
+        let device = &self.commands.options.device;
+        let tail = [
+            "--recipe", &recipe, "--model", &model, "--out", &run, "--device", device,
+        ];
+        let mut args = line(&format!("train {} --plain", stage.verb), &tail);
+        if device == "cpu" {
+            // Two micro-steps at once, which uses two cores better; the same bits.
+            args.extend(line("--workers cpu", &[]));
+        }
+        for change in stage.changes {
+            args.extend(["--set".into(), (*change).into()]);
+        }
+        if newest(&checkpoints).is_ok() {
+            args.push("--resume".into());
+        }
+        self.commands.go(&args)?;
+        newest(&checkpoints)
+    }
+
+    /// Accuracy of a model by the first of the form's evaluations; all of them are noted.
+    fn evaluated(&self, stage: &str, model: &Path) -> Result<f64> {
+        if let Some(table) = self.table(stage)? {
+            return accuracy(&table);
+        }
+        let mut tables = Map::new();
+        for (name, how) in self.form.asks {
+            let tail = [
+                "--model",
+                &text(model),
+                "--device",
+                &self.commands.options.device,
+            ];
+            let printed = self
+                .commands
+                .read(&line(&format!("gym eval --json {how}"), &tail))?;
+            let table: Value = serde_json::from_str(&printed)
+                .with_context(|| format!("`glmv gym eval --json` of {stage} printed no object"))?;
+            tables.insert((*name).into(), table);
+        }
+        let row = serde_json::json!({ "stage": stage, "tables": tables });
+        let path = self.out().join("results.jsonl");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        writeln!(file.with_context(|| text(&path))?, "{row}").with_context(|| text(&path))?;
+        accuracy(&row)
+    }
+
+    /// What was noted of a stage.
+    fn table(&self, stage: &str) -> Result<Option<Value>> {
+        let path = self.out().join("results.jsonl");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let known = fs::read_to_string(&path).with_context(|| text(&path))?;
+        for (i, row) in known.lines().enumerate() {
+            let row: Value = serde_json::from_str(row)
+                .with_context(|| format!("{}, line {}", path.display(), i + 1))?;
+            if row["stage"] == stage {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Accuracy over all items of a row's first table, 0 to 1.
+fn accuracy(row: &Value) -> Result<f64> {
+    let tables = row["tables"].as_object();
+    let first = tables.and_then(|tables| tables.values().next());
+    let found = first.and_then(|table| table["all"]["accuracy"].as_f64());
+    found.with_context(|| format!("{}: no accuracy", row["stage"]))
+}
+
+impl Commands<'_> {
+    /// What a command prints.
+    fn read(&self, args: &[String]) -> Result<String> {
+        let mut command = Command::new(shell::program(self.root)?);
+        shell::read(command.current_dir(self.root).args(args))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn world(root: &Path, out: PathBuf) -> World<'_> {
+        let options = Options {
+            device: "cpu".into(),
+            short: true,
+            out,
+        };
+        World {
+            form: &stages::SHORT,
+            commands: Commands { root, options },
+        }
+    }
+
+    #[test]
+    fn results_tell_what_is_done() {
+        let (root, dir) = (
+            shell::workspace_root(),
+            shell::temp_dir("world-test").expect("writable"),
+        );
+        let world = world(&root, dir.clone());
+        assert!(world.table("sft").expect("no file").is_none());
+        let path = dir.join("results.jsonl");
+        let row = r#"{"stage":"sft","tables":{"direct":{"all":{"accuracy":0.5}}}}"#;
+        fs::write(&path, format!("{row}\n")).expect("writable");
+        // Nothing is run for a stage that is noted.
+        assert_eq!(
+            world.evaluated("sft", Path::new("nothing")).expect("noted"),
+            0.5
+        );
+        assert!(world.table("rl").expect("a file").is_none());
+        fs::write(&path, "{}\nbroken\n").expect("writable");
+        let error = format!("{:#}", world.table("rl").expect_err("not JSON"));
+        assert!(error.contains("results.jsonl, line 2"), "{error}");
+        assert!(accuracy(&serde_json::json!({"stage": "sft", "tables": {}})).is_err());
+        fs::remove_dir_all(&dir).expect("there");
+    }
+
+    #[test]
+    fn every_path_of_a_recipe_is_made_by_a_set() {
+        let recipes = shell::workspace_root().join("assets/recipes");
+        for stage in stages::FULL.stages {
+            let recipe = fs::read_to_string(recipes.join(stage.recipe)).expect(stage.recipe);
+            let named = recipe
+                .split(['"', '\''])
+                .filter(|word| word.starts_with("data/"));
+            let named: BTreeSet<&str> = named.filter_map(|path| path.split('/').nth(1)).collect();
+            let known = stages::FULL.stages.iter().flat_map(|stage| stage.sets);
+            let known: BTreeSet<&str> = known.map(|set| set.name).collect();
+            assert!(!named.is_empty(), "{}: no data", stage.recipe);
+            assert!(named.is_subset(&known), "{}: {named:?}", stage.recipe);
+        }
+    }
+
+    #[test]
+    fn every_stage_of_the_short_form_must_bring_something() {
+        let names = |form: &Form| form.stages.iter().map(|s| s.name).collect::<Vec<_>>();
+        assert_eq!(names(&stages::SHORT), names(&stages::FULL));
+        for stage in stages::SHORT.stages {
+            assert!(stage.gain > 0.0, "{}", stage.name);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The stages of the bundled model: what data each makes, how it learns, and what it must bring.
+
+/// Data of one kind: `gym make` without the folder, once or several times.
+pub(super) struct Set {
+    /// Folder below `data`, as the recipes name it.
+    pub name: &'static str,
+    pub make: &'static [&'static str],
+}
+
+/// One run of `glmv train`.
+pub(super) struct Stage {
+    pub name: &'static str,
+    /// Its subcommand.
+    pub verb: &'static str,
+    /// In `assets/recipes`.
+    pub recipe: &'static str,
+    pub sets: &'static [Set],
+    /// `key=value` for `--set`.
+    pub changes: &'static [&'static str],
+    /// Accuracy by the form's first evaluation that it must bring at least, 1 for all items.
+    pub gain: f64,
+}
+
+/// Everything from random weights to the last stage.
+pub(super) struct Form {
+    /// Configuration in `assets`.
+    pub config: &'static str,
+    /// Names of the evaluations, and their options.
+    pub asks: &'static [(&'static str, &'static str)],
+    pub stages: &'static [Stage],
+}
+
+const fn set(name: &'static str, make: &'static [&'static str]) -> Set {
+    Set { name, make }
+}
+
+/// The bundled model.
+pub(super) const FULL: Form = Form {
+    config: "configs/tiny-moe.json",
+    asks: &[
+        (
+            "direct",
+            "-n 1100 --level 1,2 --no-think --max-new-tokens 64",
+        ),
+        ("thinking", "-n 1100 --level 1,2 --no-blind"),
+    ],
+    stages: &[
+        Stage {
+            name: "pretrain",
+            verb: "pretrain",
+            recipe: "tiny-pretrain.toml",
+            sets: &[
+                set(
+                    "shapes56",
+                    &[
+                        "--domain vqa --task lesson --level 1 --side 56 --layout caption --seed 100000 -n 5000",
+                    ],
+                ),
+                set(
+                    "shapes28",
+                    &["--domain vqa --task lesson --level 1 --side 28 --layout caption -n 5000"],
+                ),
+                set(
+                    "signs56",
+                    &[
+                        "--domain ocr --task lesson --level 1 --side 56 --layout caption --seed 100000 -n 5000",
+                    ],
+                ),
+                set(
+                    "signs28",
+                    &["--domain ocr --task lesson --level 1 --side 28 --layout caption -n 5000"],
+                ),
+                set(
+                    "lessons",
+                    &[
+                        "--domain vqa,ocr,chart --task lesson --layout caption --seed 200000 -n 36000",
+                        "--domain vqa,ocr,chart --task lesson --layout caption --split validation -n 150",
+                    ],
+                ),
+                set(
+                    "captions",
+                    &[
+                        "--domain arithmetic,geometry,grounding,spatial,gui,compare --level 1,2 --layout caption --seed 300000 -n 12000",
+                    ],
+                ),
+                set(
+                    "direct",
+                    &[
+                        "--domain counting,vqa,chart,ocr --level 1,2 --nothink 1 --seed 400000 -n 24000",
+                        "--domain counting,vqa,chart,ocr --level 1 --nothink 1 --split validation -n 200",
+                    ],
+                ),
+                set(
+                    "direct-more",
+                    &[
+                        "--domain arithmetic,geometry,grounding,spatial,gui,compare --level 1 --nothink 1 --seed 500000 -n 12000",
+                    ],
+                ),
+            ],
+            changes: &[],
+            gain: 0.0,
+        },
+        Stage {
+            name: "long",
+            verb: "pretrain",
+            recipe: "tiny-long.toml",
+            sets: &[
+                set(
+                    "clips",
+                    &["--domain video --task lesson --layout caption --seed 600000 -n 6000"],
+                ),
+                set(
+                    "direct-video",
+                    &["--domain video --level 1,2 --nothink 1 --seed 700000 -n 4000"],
+                ),
+                set(
+                    "pairs",
+                    &["--domain compare --level 1,2,3 --layout caption --seed 800000 -n 4000"],
+                ),
+            ],
+            changes: &[],
+            gain: 0.0,
+        },
+        Stage {
+            name: "sft",
+            verb: "sft",
+            recipe: "tiny-sft.toml",
+            sets: &[set(
+                "answers",
+                &[
+                    "--level 1,2 --nothink 0.4 --seed 900000 -n 33000",
+                    "--level 1,2 --nothink 0.4 --split validation --seed 1000 -n 330",
+                ],
+            )],
+            changes: &[],
+            gain: 0.0,
+        },
+        Stage {
+            name: "rl",
+            verb: "rl",
+            recipe: "tiny-rl.toml",
+            sets: &[set(
+                "tasks",
+                &[
+                    "--level 1,2 --layout rl --seed 1000000 -n 11000",
+                    "--level 1,2 --layout rl --split validation --seed 2000 -n 220",
+                ],
+            )],
+            changes: &[],
+            gain: 0.0,
+        },
+    ],
+};
+
+/// Colours, shapes and presence at the easy level, with the model of `cargo xtask pictures`: minutes on a processor.
+pub(super) const SHORT: Form = Form {
+    config: "configs/pictures.json",
+    asks: &[(
+        "direct",
+        "-n 200 --domain vqa --level 1 --side 56 --no-think --max-new-tokens 16 --no-blind",
+    )],
+    stages: &[
+        Stage {
+            name: "pretrain",
+            verb: "pretrain",
+            recipe: "tiny-pretrain.toml",
+            sets: &[
+                set(
+                    "shapes56",
+                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 1000"],
+                ),
+                set(
+                    "direct",
+                    &[
+                        "--domain vqa --level 1 --side 56 --nothink 1 --seed 10000 -n 3000",
+                        "--domain vqa --level 1 --side 56 --nothink 1 --split validation -n 100",
+                    ],
+                ),
+            ],
+            changes: &[
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
+                "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
+                "train.steps=200",
+                "rhythm.eval_every=50",
+            ],
+            gain: 0.1,
+        },
+        Stage {
+            name: "long",
+            verb: "pretrain",
+            recipe: "tiny-long.toml",
+            sets: &[],
+            changes: &[
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
+                "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
+                "train.steps=60",
+                "rhythm.eval_every=20",
+            ],
+            gain: 0.03,
+        },
+        Stage {
+            name: "sft",
+            verb: "sft",
+            recipe: "tiny-sft.toml",
+            sets: &[set(
+                "answers",
+                &[
+                    "--domain vqa --level 1 --side 56 --nothink 0.8 --seed 20000 -n 3000",
+                    "--domain vqa --level 1 --side 56 --nothink 0.8 --split validation -n 100",
+                ],
+            )],
+            changes: &[
+                "data.sources=[{ path = 'data/answers/train.sft.jsonl' }]",
+                "train.steps=120",
+                "rhythm.eval_every=30",
+            ],
+            gain: 0.03,
+        },
+        Stage {
+            name: "rl",
+            verb: "rl",
+            recipe: "tiny-rl.toml",
+            sets: &[set(
+                "tasks",
+                &[
+                    "--domain vqa --level 1 --side 56 --layout rl --seed 30000 -n 2000",
+                    "--domain vqa --level 1 --side 56 --layout rl --split validation --seed 1000 -n 100",
+                ],
+            )],
+            changes: &[
+                "train.steps=100",
+                "rl.mixture.thinking=0.0",
+                "rl.rollout.answer_tokens=12",
+                "rl.batch_groups=16",
+            ],
+            gain: 0.03,
+        },
+    ],
+};
