@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward | world`. CI runs the same words.
+//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward | curriculum | world`. CI runs the same words.
 
+mod curriculum;
 mod lines;
 mod lint;
 mod package;
@@ -24,6 +25,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                   train a small model from random weights until it names colours
   reward [cpu|gpu|auto] [short] [OUT]
                   learn the same from reward alone, where a model half knows it
+  curriculum [cpu|gpu|auto] [short] [OUT]
+                  curriculum sampling against uniform sampling, over tasks of which most are out of reach
   world [cpu|gpu|auto] [short] [OUT]
                   train the bundled model through all stages
 ";
@@ -49,6 +52,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["package"] => package::run(&root)?,
         ["pictures", rest @ ..] => pictures::run(&root, rest)?,
         ["reward", rest @ ..] => reward::run(&root, rest)?,
+        ["curriculum", rest @ ..] => curriculum::run(&root, rest)?,
         ["world", rest @ ..] => world::run(&root, rest)?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
         other => bail!("{:?} is not a command\n\n{USAGE}", other.join(" ")),

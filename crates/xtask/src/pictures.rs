@@ -93,6 +93,12 @@ impl Commands<'_> {
         shell::run(command.current_dir(self.root).args(args))
     }
 
+    /// What a command prints.
+    pub(crate) fn read(&self, args: &[String]) -> Result<String> {
+        let mut command = Command::new(shell::program(self.root)?);
+        shell::read(command.current_dir(self.root).args(args))
+    }
+
     fn asset(&self, name: &str) -> String {
         text(&self.root.join("assets").join(name))
     }

@@ -58,7 +58,7 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
 }
 
 /// The checkpoint to start from, made if it is not there.
-fn weak(commands: &Commands<'_>, out: &Path) -> Result<PathBuf> {
+pub(crate) fn weak(commands: &Commands<'_>, out: &Path) -> Result<PathBuf> {
     let (run, done) = (out.join("weak"), out.join("weak.done"));
     if !done.exists() {
         for folder in ["data", "start", "weak"] {
@@ -165,13 +165,25 @@ impl Commands<'_> {
         line(head, &tail)
     }
 
-    fn reward(&self, model: &Path, run: &Path, seed: u64) -> Vec<String> {
-        let file = |name: &str| text(&self.options.out.join("data").join(name));
+    fn data_file(&self, name: &str) -> String {
+        text(&self.options.out.join("data").join(name))
+    }
+
+    /// The reward config that is written beside the tasks.
+    pub(crate) fn rewards(&self) -> String {
+        self.data_file("reward.toml")
+    }
+
+    pub(crate) fn recipe(&self) -> String {
+        text(&self.root.join("assets/recipes/rl-small.toml"))
+    }
+
+    pub(crate) fn reward(&self, model: &Path, run: &Path, seed: u64) -> Vec<String> {
         let iterations = match self.options.short {
             true => ITERATIONS_SHORT,
             false => ITERATIONS,
         };
-        let recipe = text(&self.root.join("assets/recipes/rl-small.toml"));
+        let recipe = self.recipe();
         let (model, run) = (text(model), text(run));
         let tail = [
             "--recipe",
@@ -185,9 +197,12 @@ impl Commands<'_> {
         ];
         let mut all = line("train rl --plain", &tail);
         for set in [
-            format!("data.tasks=['{}']", file("train.rl.jsonl")),
-            format!("data.held_out=['{}']", file("validation.rl.jsonl")),
-            format!("data.rewards='{}'", file("reward.toml")),
+            format!("data.tasks=['{}']", self.data_file("train.rl.jsonl")),
+            format!(
+                "data.held_out=['{}']",
+                self.data_file("validation.rl.jsonl")
+            ),
+            format!("data.rewards='{}'", self.rewards()),
             format!("rl.seed={seed}"),
             format!("train.steps={iterations}"),
         ] {

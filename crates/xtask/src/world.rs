@@ -7,13 +7,12 @@ mod stages;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use crate::pictures::{Commands, Options, line, newest, text};
-use crate::shell;
+
 use stages::{Form, Set, Stage};
 
 /// Makes what is missing, goes on where it was stopped, and evaluates after every stage; tables are
@@ -188,17 +187,10 @@ fn accuracy(row: &Value) -> Result<f64> {
     found.with_context(|| format!("{}: no accuracy", row["stage"]))
 }
 
-impl Commands<'_> {
-    /// What a command prints.
-    fn read(&self, args: &[String]) -> Result<String> {
-        let mut command = Command::new(shell::program(self.root)?);
-        shell::read(command.current_dir(self.root).args(args))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell;
     use std::collections::BTreeSet;
 
     fn world(root: &Path, out: PathBuf) -> World<'_> {
