@@ -8,7 +8,24 @@ mod session;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Exit code where nobody reads stdout any more, as a shell shows it for programs that a pipe ends.
+const BROKEN_PIPE: i32 = 141;
+
+/// `println!` panics where the reader of a pipe has gone, as `glmv inspect DIR | head` lets it: this ends
+/// the program without a word.
+fn end_with_the_pipe() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        usual(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_with_the_pipe();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     tracing_subscriber::fmt()

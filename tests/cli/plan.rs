@@ -1,7 +1,8 @@
 //! `glmv inspect --plan` and the refusal before loading: figures, verdict, advice, wrong usage.
 
-use crate::program::{Said, assert_clear_error, golden, say};
+use crate::program::{Said, assert_clear_error, glmv, golden, say};
 use serde_json::Value;
+use std::process::Stdio;
 
 fn config(name: &str) -> String {
     format!("{}/assets/configs/{name}.json", env!("CARGO_MANIFEST_DIR"))
@@ -14,6 +15,27 @@ fn plan(name: &str, args: &[&str]) -> Said {
 
 fn json(said: &Said) -> Value {
     serde_json::from_str(&said.stdout).unwrap_or_else(|e| panic!("{e}: {}", said.stderr))
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_the_program_without_a_panic() {
+    let mut child = glmv()
+        .args([
+            "inspect",
+            &config("glm-4.1v-9b"),
+            "--plan",
+            "--device",
+            "cpu",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_eq!(output.status.code(), Some(141), "{stderr}");
 }
 
 #[test]

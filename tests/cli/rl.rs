@@ -249,6 +249,21 @@ fn harvest_and_grade(run: &Path, dir: &Path) {
     let found: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(found["domains"][0]["tasks"], json!(32));
     assert_eq!(fs::read_to_string(&grades).unwrap().lines().count(), 32);
+    // A run that fails leaves the file, and nothing beside it.
+    let mut command = glmv();
+    command.args(["rl", "grade", "--device", "cpu", "--adapter", "no/such"]);
+    for (option, path) in [
+        ("--tasks", place().join("tasks.jsonl")),
+        ("--rewards", place().join("reward.toml")),
+        ("--recipe", place().join("rl.toml")),
+        ("--model", weak()),
+        ("--out", grades.clone()),
+    ] {
+        command.arg(option).arg(path);
+    }
+    assert_clear_error(&command.output().unwrap().into(), &["no/such"]);
+    assert_eq!(fs::read_to_string(&grades).unwrap().lines().count(), 32);
+    assert!(!dir.join("grades.jsonl.unfinished").exists());
     let graded = format!("data.grades=[{:?}]", grades.to_str().unwrap());
     let said = learn(&dir.join("graded"), &set(&[&graded, "train.steps=1"]));
     assert_eq!(said.code, Some(0), "{}", said.stderr);

@@ -1,6 +1,6 @@
 //! Arguments of `glmv train` and `glmv data`.
 
-use super::{Device, WorkerArg, byte_count};
+use super::{Device, DeviceArgs, WorkerArg, byte_count};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -60,12 +60,11 @@ pub struct RlGradeArgs {
     /// Name of the checkpoint in the grades; its folder's by default.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// File to write, one line per task; made anew.
+    /// File to write, one line per task; it takes the place of one that is there when all is done.
     #[arg(long, value_name = "JSONL")]
     pub out: PathBuf,
-    /// Where to run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
-    #[arg(long, default_value_t, value_name = "DEVICE")]
-    pub device: Device,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

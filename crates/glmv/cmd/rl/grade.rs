@@ -1,16 +1,15 @@
 //! `glmv rl grade`: the share of right completions of every task, for the curriculum.
 
 use crate::args::RlGradeArgs;
-use crate::session;
+use crate::session::{self, Source};
 use anyhow::{Context as _, bail};
-use glmv_engine::Precision;
-use glmv_model::Glm4v;
 use glmv_reward::RewardSystem;
 use glmv_rl::curriculum::{Grade, Tier, pass_at_k};
 use glmv_train::rl::{GradeLine, Rewards, RlRecipe, Rollouts, Tasks};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Runs the subcommand.
@@ -21,13 +20,9 @@ pub fn run(args: &RlGradeArgs) -> anyhow::Result<ExitCode> {
     let recipe = RlRecipe::read(&args.recipe, &[])?;
     let system = RewardSystem::from_file(&args.rewards)?;
     let tasks = Tasks::read(&args.tasks, &system, &[])?;
-    let out = std::fs::File::create(&args.out);
-    let out = out.with_context(|| format!("cannot write {}", args.out.display()))?;
-    let selected = session::open(args.device.into())?;
-    let (model, _) = session::with_bar(false, "loading", |progress| {
-        Glm4v::load(&args.model, &selected.device, Precision::F32, progress)
-            .with_context(|| format!("cannot load {}", args.model.display()))
-    })?;
+    let unfinished = Unfinished::create(&args.out)?;
+    let source = Source::Folder(&args.model);
+    let model = session::load_model(&source, &args.device, None, false, args.json)?.model;
     let folder = args.model.file_name().unwrap_or(args.model.as_os_str());
     let name = args.name.clone();
     let name = name.unwrap_or_else(|| folder.to_string_lossy().into_owned());
@@ -39,15 +34,46 @@ pub fn run(args: &RlGradeArgs) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let grades = grades?;
-    let mut out = std::io::BufWriter::new(out);
+    let mut lines = String::new();
     for (index, grade) in grades.iter().enumerate() {
         let Some(grade) = grade else { continue };
         let line = GradeLine::new(&tasks.known(index).id, grade);
-        writeln!(out, "{}", serde_json::to_string(&line)?)?;
+        lines += &format!("{}\n", serde_json::to_string(&line)?);
     }
-    out.flush()
-        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    unfinished.finish(&lines)?;
     report(args, &tasks, &grades)
+}
+
+/// A file beside the one to write, which it becomes when it is whole: a run that fails leaves what was
+/// there.
+struct Unfinished<'a> {
+    path: &'a Path,
+    beside: PathBuf,
+}
+
+impl<'a> Unfinished<'a> {
+    /// Fails early where nothing can be written.
+    fn create(path: &'a Path) -> anyhow::Result<Self> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".unfinished");
+        let beside = PathBuf::from(name);
+        std::fs::File::create(&beside)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Unfinished { path, beside })
+    }
+
+    fn finish(&self, text: &str) -> anyhow::Result<()> {
+        let written = std::fs::write(&self.beside, text);
+        let renamed = written.and_then(|()| std::fs::rename(&self.beside, self.path));
+        renamed.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // Gone already where it was finished.
+        let _ = std::fs::remove_file(&self.beside);
+    }
 }
 
 /// Prints tiers and pass@k by domain.
