@@ -4,9 +4,7 @@
 //! [`Supply`] and [`Watch`].
 
 use crate::checkpoint::Resumed;
-use crate::{
-    AdamW, Checkpoints, Distribution, Error, Micro, Sample, Scores, StepReport, Trainer, scores,
-};
+use crate::{AdamW, Checkpoints, Distribution, Error, Micro, Sample, Scores, StepReport, Trainer};
 use burn::module::Module;
 use burn::tensor::Device;
 use glmv_model::Glm4v;
@@ -189,7 +187,7 @@ impl Run<'_> {
     }
 
     fn evaluate(&mut self, step: u64, watch: &mut dyn Watch) -> Result<(), Error> {
-        let loss = mean_loss(self.trainer.model(), self.held_out)?;
+        let loss = mean_loss(self.trainer, self.held_out)?;
         if self.best.is_none_or(|(_, best)| loss < best) {
             self.best = Some((step, loss));
         }
@@ -214,17 +212,16 @@ impl Run<'_> {
     }
 }
 
-/// Mean cross-entropy over all counted tokens of `micros`, in nats.
+/// Mean cross-entropy over all counted tokens of `micros` under the trainer's weights, in nats.
 ///
 /// # Errors
-/// As [`scores`]; [`Error::Sample`] without a counted token.
-pub fn mean_loss(model: &Glm4v, micros: &[Micro]) -> Result<f64, Error> {
+/// As [`Trainer::scores`]; [`Error::Sample`] without a counted token.
+pub fn mean_loss(trainer: &Trainer, micros: &[Micro]) -> Result<f64, Error> {
+    let micros: Vec<&Micro> = micros.iter().filter(|m| m.counted() > 0).collect();
     let (mut sum, mut weight) = (0.0, 0.0);
-    for micro in micros.iter().filter(|m| m.counted() > 0) {
-        sum -= total(
-            &scores(model, micro, &Distribution::default())?,
-            micro.weights(),
-        );
+    let found = trainer.scores(&micros, &Distribution::default())?;
+    for (micro, scores) in micros.iter().zip(&found) {
+        sum -= total(scores, micro.weights());
         weight += micro.weights().iter().map(|w| f64::from(*w)).sum::<f64>();
     }
     match weight > 0.0 {

@@ -5,6 +5,7 @@ use crate::workers::{Crew, Worker, Workers};
 use crate::{
     AdamW, AdamWConfig, Balance, Distribution, Error, Factors, Groups, Micro, Parameter, Part,
     PassOptions, Recompute, Schedule, Scores, balance_router, freeze, gradients, parameters,
+    scores,
 };
 use burn::module::Module;
 use glmv_model::Glm4v;
@@ -300,6 +301,27 @@ impl Trainer {
             add(&mut loads, outcome.loads);
         }
         Ok((grads, loads))
+    }
+
+    /// The log-probabilities of `micros`, in order, under the weights as they are, dealt out as steps
+    /// are.
+    ///
+    /// # Errors
+    /// As [`scores`], with the name of the worker where there are some.
+    pub fn scores(
+        &self,
+        micros: &[&Micro],
+        distribution: &Distribution,
+    ) -> Result<Vec<Scores>, Error> {
+        let own = self.policy();
+        match &self.workers {
+            Some(workers) => workers.scores(&own, micros, distribution),
+            None => {
+                let each = micros.iter();
+                each.map(|micro| scores(&own, micro, distribution))
+                    .collect()
+            }
+        }
     }
 
     /// Seed of what the adapter drops in micro-step `index` of this step.

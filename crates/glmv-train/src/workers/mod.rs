@@ -18,7 +18,10 @@ pub(crate) use deal::deal;
 
 use crate::grads::Grads;
 use crate::trainer::FactorsOfStep;
-use crate::{Error, Groups, Micro, Parameter, PassOptions, Scores, freeze, gradients, parameters};
+use crate::{
+    Distribution, Error, Groups, Micro, Parameter, PassOptions, Scores, freeze, gradients,
+    parameters, scores,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use collect::Collector;
@@ -168,6 +171,36 @@ impl Workers {
         let loads = self.crew.run(&busy, &work, &mut || ())?;
         let loads = loads.into_iter().flatten().flatten().collect();
         Ok((step.collector.finish(), loads))
+    }
+
+    /// The log-probabilities of `micros`, in order, without gradients; `own` are the trainer's weights.
+    ///
+    /// # Errors
+    /// [`Error::Worker`] with the name of the first worker that failed.
+    pub fn scores(
+        &self,
+        own: &Glm4v,
+        micros: &[&Micro],
+        distribution: &Distribution,
+    ) -> Result<Vec<Scores>, Error> {
+        let costs: Vec<f64> = micros.iter().map(|micro| micro.tokens() as f64).collect();
+        let dealt = deal(&costs, &self.crew.shares())?;
+        let policies = self.policies(own);
+        settle(&self.device)?;
+        let work = |at: usize| {
+            let each = dealt[at].iter();
+            let each = each.map(|job| scores(&policies[at], micros[*job], distribution));
+            each.collect::<Result<Vec<_>, _>>()
+        };
+        let busy: Vec<bool> = dealt.iter().map(|own| !own.is_empty()).collect();
+        let found = self.crew.run(&busy, &work, &mut || ())?;
+        let found = found.into_iter().map(Option::unwrap_or_default);
+        let pairs = dealt.into_iter().zip(found);
+        let mut all: Vec<(usize, Scores)> = pairs
+            .flat_map(|(own, found)| own.into_iter().zip(found))
+            .collect();
+        all.sort_by_key(|(at, _)| *at);
+        Ok(all.into_iter().map(|(_, scores)| scores).collect())
     }
 
     /// Gives the replicas what `model` has learnt.

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use glmv_kernels::device::read;
 use glmv_model::{Glm4v, Precision};
 use glmv_train::{
-    Error, Grads, Group, Micro, Part, Recompute, Scores, Trainer, TrainerConfig, Worker,
+    Error, Grads, Group, Micro, Part, Recompute, Scores, Trainer, TrainerConfig, Worker, mean_loss,
 };
 
 /// Relative to the largest value of a gradient, between devices.
@@ -77,6 +77,8 @@ fn threads_on_the_cpu_change_no_bit() {
             several.employ("own", workers.collect()).unwrap();
             assert_eq!(steps(&mut several, &micros, 3), figures, "{name}");
             assert_eq!(bits(&several), expected, "{name} {shares:?}");
+            let losses = [&several, &alone].map(|t| mean_loss(t, &micros).unwrap());
+            assert_eq!(losses[0].to_bits(), losses[1].to_bits(), "{losses:?}");
         }
         // The comparison sees another step.
         let mut other = new();
