@@ -167,7 +167,7 @@ pub(super) const SHORT: Form = Form {
             sets: &[
                 set(
                     "shapes56",
-                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 1000"],
+                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 3000"],
                 ),
                 set(
                     "direct",
@@ -180,8 +180,9 @@ pub(super) const SHORT: Form = Form {
             changes: &[
                 "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=200",
-                "rhythm.eval_every=50",
+                "train.steps=400",
+                "data.batch=1",
+                "rhythm.eval_every=100",
             ],
             gain: 0.1,
         },
@@ -193,8 +194,9 @@ pub(super) const SHORT: Form = Form {
             changes: &[
                 "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=60",
-                "rhythm.eval_every=20",
+                "train.steps=120",
+                "data.batch=1",
+                "rhythm.eval_every=40",
             ],
             gain: 0.03,
         },
@@ -211,8 +213,9 @@ pub(super) const SHORT: Form = Form {
             )],
             changes: &[
                 "data.sources=[{ path = 'data/answers/train.sft.jsonl' }]",
-                "train.steps=120",
-                "rhythm.eval_every=30",
+                "train.steps=300",
+                "data.batch=1",
+                "rhythm.eval_every=100",
             ],
             gain: 0.03,
         },
