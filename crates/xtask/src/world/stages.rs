@@ -167,7 +167,7 @@ pub(super) const SHORT: Form = Form {
             sets: &[
                 set(
                     "shapes56",
-                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 3000"],
+                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 8000"],
                 ),
                 set(
                     "direct",
@@ -178,11 +178,11 @@ pub(super) const SHORT: Form = Form {
                 ),
             ],
             changes: &[
-                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl', weight = 2 }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=400",
+                "train.steps=150",
                 "data.batch=1",
-                "rhythm.eval_every=100",
+                "rhythm.eval_every=50",
             ],
             gain: 0.1,
         },
@@ -192,11 +192,11 @@ pub(super) const SHORT: Form = Form {
             recipe: "tiny-long.toml",
             sets: &[],
             changes: &[
-                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl', weight = 2 }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=120",
+                "train.steps=600",
                 "data.batch=1",
-                "rhythm.eval_every=40",
+                "rhythm.eval_every=100",
             ],
             gain: 0.03,
         },
