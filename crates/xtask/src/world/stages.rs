@@ -167,7 +167,7 @@ pub(super) const SHORT: Form = Form {
             sets: &[
                 set(
                     "shapes56",
-                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 1000"],
+                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 8000"],
                 ),
                 set(
                     "direct",
@@ -178,9 +178,10 @@ pub(super) const SHORT: Form = Form {
                 ),
             ],
             changes: &[
-                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl', weight = 2 }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=200",
+                "train.steps=150",
+                "data.batch=1",
                 "rhythm.eval_every=50",
             ],
             gain: 0.1,
@@ -191,10 +192,11 @@ pub(super) const SHORT: Form = Form {
             recipe: "tiny-long.toml",
             sets: &[],
             changes: &[
-                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl', weight = 2 }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=60",
-                "rhythm.eval_every=20",
+                "train.steps=600",
+                "data.batch=1",
+                "rhythm.eval_every=100",
             ],
             gain: 0.03,
         },
@@ -211,8 +213,9 @@ pub(super) const SHORT: Form = Form {
             )],
             changes: &[
                 "data.sources=[{ path = 'data/answers/train.sft.jsonl' }]",
-                "train.steps=120",
-                "rhythm.eval_every=30",
+                "train.steps=300",
+                "data.batch=1",
+                "rhythm.eval_every=100",
             ],
             gain: 0.03,
         },
