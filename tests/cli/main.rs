@@ -12,6 +12,7 @@ mod reward;
 mod rl;
 mod rl_collapse;
 mod rl_place;
+mod rl_use;
 mod rl_workers;
 mod run;
 mod train;

@@ -3,6 +3,7 @@
 
 use crate::program::{Said, assert_clear_error, glmv, golden};
 use crate::rl_place::{place, tasks, weak};
+use crate::rl_use::{compared, harvest_and_grade};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,11 @@ fn command(out: &Path, more: &[&str]) -> Command {
     command
 }
 
-fn learn(out: &Path, more: &[&str]) -> Said {
+pub fn learn(out: &Path, more: &[&str]) -> Said {
     command(out, more).output().unwrap().into()
 }
 
-fn set<'a>(settings: &[&'a str]) -> Vec<&'a str> {
+pub fn set<'a>(settings: &[&'a str]) -> Vec<&'a str> {
     settings.iter().flat_map(|s| ["--set", s]).collect()
 }
 
@@ -44,7 +45,7 @@ fn accuracy(out: &Path) -> (f64, f64) {
     (found[0], found[found.len() - 1])
 }
 
-fn rl(args: &[&str], run: &Path, more: &[&str]) -> Said {
+pub fn rl(args: &[&str], run: &Path, more: &[&str]) -> Said {
     let mut command = glmv();
     command.arg("rl").args(args).arg(run).args(more);
     command.arg("--recipe").arg(place().join("rl.toml"));
@@ -94,35 +95,6 @@ fn reward_teaches_and_shuffled_reward_does_not() {
     let watched = fs::read_to_string(real.join("watch.jsonl")).unwrap();
     assert_eq!(watched.lines().count(), 60);
     assert!(watched.contains("held_out_accuracy") && watched.contains("entropy"));
-}
-
-/// What two runs had learnt, and after how many completions.
-fn compared(real: &Path, shuffled: &Path) {
-    let svg = real.join("compared.svg");
-    let compare = |runs: &[String]| -> Said {
-        let mut command = glmv();
-        command.args(["rl", "compare", "--reach", "0.9", "--json", "--svg"]);
-        command.arg(&svg).args(runs).output().unwrap().into()
-    };
-    let runs = [("reward", real), ("noise", shuffled)];
-    let runs = runs.map(|(name, run)| format!("{name}={}", run.display()));
-    let said = compare(&runs);
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let found: Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!(found[1]["median_completions"], Value::Null);
-    let needed = found[0]["median_completions"].as_u64().unwrap();
-    let points = found[0]["runs"][0]["points"].as_array().unwrap();
-    assert_eq!((points.len(), &points[0][0]), (4, &json!(0)));
-    assert!(
-        points
-            .iter()
-            .any(|p| p[0] == needed && p[1].as_f64().unwrap() >= 0.9)
-    );
-    let drawn = fs::read_to_string(&svg).unwrap();
-    assert!(drawn.contains(">reward</text>") && drawn.contains(">noise</text>"));
-    for (wrong, named) in [("x", "NAME=RUN"), ("x=no/such", "no/such")] {
-        assert_clear_error(&compare(&[wrong.into()]), &[named]);
-    }
 }
 
 /// Every file below a folder, by its path in it.
@@ -204,69 +176,6 @@ fn a_killed_run_goes_on_byte_for_byte_and_every_completion_comes_again() {
     assert_clear_error(&rl(&["replay"], &whole, &unknown), &["s9.t9.c9.ff"]);
 
     harvest_and_grade(&whole, dir.path());
-}
-
-/// What a run has made becomes data for fine-tuning, and grades for the next curriculum.
-fn harvest_and_grade(run: &Path, dir: &Path) {
-    let out = dir.join("harvest.jsonl");
-    let more = ["--json", "--out", out.to_str().unwrap()];
-    let said = rl(&["harvest"], run, &more);
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let taken: Value = serde_json::from_str(&said.stdout).unwrap();
-    let rows = fs::read_to_string(&out).unwrap();
-    assert!(rows.lines().count() > 0);
-    assert_eq!(
-        taken["taken"].as_array().unwrap().len(),
-        rows.lines().count()
-    );
-    assert_clear_error(&rl(&["harvest"], run, &more), &["harvest.jsonl"]);
-    let check = ["data", "check", "--json", "--model"];
-    let said: Said = glmv()
-        .args(check)
-        .arg(weak())
-        .arg(&out)
-        .output()
-        .unwrap()
-        .into();
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
-
-    let grades = dir.join("grades.jsonl");
-    let mut command = glmv();
-    command.args([
-        "rl", "grade", "-n", "4", "-k", "2", "--json", "--device", "cpu",
-    ]);
-    for (option, path) in [
-        ("--tasks", place().join("tasks.jsonl")),
-        ("--rewards", place().join("reward.toml")),
-        ("--recipe", place().join("rl.toml")),
-        ("--model", weak()),
-        ("--out", grades.clone()),
-    ] {
-        command.arg(option).arg(path);
-    }
-    let said: Said = command.output().unwrap().into();
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let found: Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!(found["domains"][0]["tasks"], json!(32));
-    assert_eq!(fs::read_to_string(&grades).unwrap().lines().count(), 32);
-    // A run that fails leaves the file, and nothing beside it.
-    let mut command = glmv();
-    command.args(["rl", "grade", "--device", "cpu", "--adapter", "no/such"]);
-    for (option, path) in [
-        ("--tasks", place().join("tasks.jsonl")),
-        ("--rewards", place().join("reward.toml")),
-        ("--recipe", place().join("rl.toml")),
-        ("--model", weak()),
-        ("--out", grades.clone()),
-    ] {
-        command.arg(option).arg(path);
-    }
-    assert_clear_error(&command.output().unwrap().into(), &["no/such"]);
-    assert_eq!(fs::read_to_string(&grades).unwrap().lines().count(), 32);
-    assert!(!dir.join("grades.jsonl.unfinished").exists());
-    let graded = format!("data.grades=[{:?}]", grades.to_str().unwrap());
-    let said = learn(&dir.join("graded"), &set(&[&graded, "train.steps=1"]));
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
 }
 
 #[test]
@@ -400,35 +309,4 @@ fn assert_clear_pause(said: &Said, why: &str) {
         "{}",
         said.stderr
     );
-}
-
-#[test]
-fn a_rewarded_run_is_planned_and_refused() {
-    let dir = TempDir::new().unwrap();
-    let plan = |more: &[&str]| learn(&dir.path().join("run"), &[&["--plan"], more].concat());
-    let said = plan(&["--json"]);
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let report: Value = serde_json::from_str(&said.stdout).unwrap();
-    let section = |report: &Value, name: &str| -> u64 {
-        let items = report["plan"]["items"].as_array().unwrap();
-        let of = items.iter().filter(|i| i["section"] == name);
-        of.map(|i| i["device_bytes"].as_u64().unwrap()).sum()
-    };
-    assert!(section(&report, "cache") > 0 && section(&report, "optimizer") > 0);
-    let trained = report["plan"]["trained"].as_u64().unwrap();
-    let parameters = report["plan"]["parameters"].as_u64().unwrap();
-    // The rollouts hold the weights of before the update.
-    let weights = section(&report, "weights");
-    assert!(weights >= 4 * (parameters + trained), "{weights}");
-    let longer = plan(&["--json", "--set", "rl.rollout.answer_tokens=120"]);
-    let longer: Value = serde_json::from_str(&longer.stdout).unwrap();
-    assert!(section(&longer, "cache") > 2 * section(&report, "cache"));
-    let said = plan(&[]);
-    for part in ["keys and values", "of the rollouts", "completions of"] {
-        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
-    }
-    assert!(!dir.path().join("run").exists(), "nothing was run");
-    let said = learn(&dir.path().join("run"), &["--memory", "1MiB"]);
-    assert_eq!(said.code, Some(2), "{}", said.stderr);
-    assert_clear_error(&said, &["training needs", "available are"]);
 }

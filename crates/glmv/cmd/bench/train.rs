@@ -63,7 +63,7 @@ pub fn measure(args: &BenchArgs, loaded: Loaded) -> anyhow::Result<TrainReport> 
     let micro = Micro::new([&sample], merge)?;
     let patches = sample.images.0.len() / config.vision.patch_len();
     let (recompute, states) = (args.recompute.into(), args.states.into());
-    let adapter = args.lora.map(|rank| lora(rank));
+    let adapter = args.lora.map(lora);
     let base = loaded.model.precision();
     let planned = (adapter.as_ref())
         .map(|adapter| AdapterSettings::new(&config, adapter, base.into()))
