@@ -305,27 +305,18 @@ fn the_plan_of_adapters_is_within_a_tenth() {
         let model = small(name);
         for args in [
             // Long enough that a page of the allocator is little of it.
-            &["--pp", "1024", "--lora", "8", "--recompute", "layer"][..],
-            &["--pp", "1024", "--lora", "64", "--recompute", "none"],
+            &["--pp", "1024", "--lora", "64", "--recompute", "none"][..],
             &["--pp", "1024", "--lora", "8", "--dtype", "q8"],
-            &[
-                "--pp",
-                "32",
-                "--picture",
-                "336",
-                "--lora",
-                "8",
-                "--recompute",
-                "none",
-            ],
+            &["--pp", "32", "--lora", "8", "--picture", "336"],
         ] {
             let (planned, measured) = training(&model, args);
             let ratio = planned / measured;
             assert!((0.9..=1.1).contains(&ratio), "{name} {args:?}: {ratio}");
         }
-        // The comparison can fail: the plan of all weights is far off.
-        let (all, _) = training(&model, &["--pp", "32"]);
-        let (_, adapter) = training(&model, &["--pp", "32", "--lora", "8"]);
-        assert!(all / adapter > 1.5, "{name}: {all} of {adapter}");
     }
+    // The comparison can fail: the plan of all weights is far off.
+    let model = small("mid-moe");
+    let (all, _) = training(&model, &["--pp", "32"]);
+    let (_, adapter) = training(&model, &["--pp", "32", "--lora", "8"]);
+    assert!(all / adapter > 1.5, "{all} of {adapter}");
 }

@@ -130,3 +130,53 @@ fn a_rewarded_run_is_planned_and_refused() {
     assert_eq!(said.code, Some(2), "{}", said.stderr);
     assert_clear_error(&said, &["training needs", "available are"]);
 }
+
+/// A program that likes the answer B, whatever is asked.
+#[cfg(unix)]
+const LIKES_B: &str = r#"read hello
+echo "$hello"
+while read -r line; do
+    id=$(echo "$line" | sed 's/^{"id":\([0-9]*\),.*/\1/')
+    case "$line" in
+        *'"extracted":"B"'*) echo "{\"id\":$id,\"reward\":1.0}" ;;
+        *) echo "{\"id\":$id,\"reward\":0.0}" ;;
+    esac
+done
+"#;
+
+#[cfg(unix)]
+#[test]
+fn a_reward_of_the_users_own_takes_the_place_of_the_rules() {
+    let dir = TempDir::new().unwrap();
+    let script = dir.path().join("likes_b.sh");
+    fs::write(&script, LIKES_B).unwrap();
+    let user = format!("data.user.letters.command=['sh', '{}']", script.display());
+    let settings = [
+        "train.steps=30",
+        "rhythm.save_every=0",
+        "rhythm.eval_every=0",
+    ];
+    let liked = |out: &Path, more: &[&str]| -> f64 {
+        let said = learn(out, &set(&[&settings[..], more].concat()));
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let log = fs::read_to_string(out.join("completions.jsonl")).unwrap();
+        let lines: Vec<Value> = log
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        let last = &lines[lines.len() - 64..];
+        let is_b = |l: &&Value| l["text"].as_str().unwrap().contains(">B<");
+        last.iter().filter(is_b).count() as f64 / last.len() as f64
+    };
+    let with = liked(&dir.path().join("with"), &[&user]);
+    assert!(with > 0.9, "{with}");
+    // The rules want A as often as B.
+    let without = liked(&dir.path().join("without"), &[]);
+    assert!(without < 0.75, "{without}");
+    let unknown = user.replace("letters", "poems");
+    let said = learn(&dir.path().join("unknown"), &set(&[&unknown]));
+    assert_clear_error(&said, &["data.user.poems"]);
+    let missing = "data.user.letters.command=['no/such/program']";
+    let said = learn(&dir.path().join("missing"), &set(&[missing]));
+    assert_clear_error(&said, &["data.user.letters", "no/such/program"]);
+}

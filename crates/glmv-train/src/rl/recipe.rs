@@ -4,8 +4,10 @@ use super::GuardConfig;
 use crate::recipe::{read_table, text_of};
 use crate::{AdapterRecipe, Error, Rhythm, TrainerConfig};
 use glmv_reward::judge::HttpJudgeConfig;
+use glmv_reward::user::ProcessConfig;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
@@ -27,6 +29,10 @@ pub struct RlData {
     /// counted.
     #[serde(default)]
     pub judge: Option<HttpJudgeConfig>,
+    /// Programs that score the well-formed completions of a data source in place of its rules, by the
+    /// protocol of `glmv_reward::user`; they run in the recipe's folder.
+    #[serde(default)]
+    pub user: BTreeMap<String, ProcessConfig>,
 }
 
 /// How held-out accuracy is measured.
@@ -122,6 +128,9 @@ impl RlRecipe {
         let files = data.tasks.iter_mut().chain(&mut data.held_out);
         for file in files.chain(&mut data.grades).chain([&mut data.rewards]) {
             *file = folder.join(&*file);
+        }
+        for user in data.user.values_mut() {
+            user.dir.get_or_insert_with(|| folder.to_path_buf());
         }
         Ok(RlRecipe {
             text,

@@ -149,6 +149,11 @@ impl Tasks {
         self.rows.len()
     }
 
+    /// True if a task is of the data source `name`.
+    pub fn has_source(&self, name: &str) -> bool {
+        self.rows.iter().any(|row| row.data_source == name)
+    }
+
     /// True without a task.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

@@ -5,13 +5,14 @@ use super::workers::{self, model_on, trainer};
 use super::{latest, open_monitor, plan};
 use crate::args::RlTrainArgs;
 use crate::session;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use burn::module::Module as _;
 use glmv_engine::Precision;
 use glmv_monitor::{Display, Level, MonitorConfig};
 use glmv_processor::Processor;
 use glmv_reward::RewardSystem;
 use glmv_reward::judge::HttpJudge;
+use glmv_reward::user::ProcessReward;
 use glmv_train::rl::{
     Reference, Rewards, RlRecipe, RlRun, RlState, Rollouts, TaskSurvey, Tasks, resume,
 };
@@ -27,7 +28,7 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
     if args.plan {
         return plan::print(args, plan::prompts(&recipe, survey));
     }
-    let rewards = rewards(&recipe)?;
+    let rewards = rewards(&recipe, [&tasks, &held_out])?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
     let resumed = latest::<RlState>(args, &checkpoints)?;
     session::handle_stop()?;
@@ -136,8 +137,16 @@ pub(in crate::cmd) fn tasks(recipe: &RlRecipe) -> anyhow::Result<(Tasks, Tasks)>
     Ok((tasks, held_out.first(recipe.eval.samples)))
 }
 
-fn rewards(recipe: &RlRecipe) -> anyhow::Result<Rewards> {
+fn rewards(recipe: &RlRecipe, tasks: [&Tasks; 2]) -> anyhow::Result<Rewards> {
     let mut rewards = Rewards::of_rules();
+    for (source, config) in &recipe.data.user {
+        if !tasks.iter().any(|tasks| tasks.has_source(source)) {
+            bail!("data.user.{source}: no task has this data source");
+        }
+        let reward = ProcessReward::start(config.clone());
+        let reward = reward.with_context(|| format!("data.user.{source}"))?;
+        rewards = rewards.with_user(source, Box::new(reward));
+    }
     if let Some(config) = &recipe.data.judge {
         rewards = rewards.with_judge(Box::new(HttpJudge::new(config.clone())?));
     }
