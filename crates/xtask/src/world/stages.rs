@@ -152,12 +152,12 @@ pub(super) const FULL: Form = Form {
     ],
 };
 
-/// Colours, shapes and presence at the easy level, with the model of `cargo xtask pictures`: minutes on a processor.
+/// Colours at the easy level, with the model of `cargo xtask pictures`: minutes on a processor.
 pub(super) const SHORT: Form = Form {
     config: "configs/pictures.json",
     asks: &[(
         "direct",
-        "-n 200 --domain vqa --level 1 --side 56 --no-think --max-new-tokens 16 --no-blind",
+        "-n 200 --domain vqa --task colour --level 1 --side 56 --no-think --max-new-tokens 16 --no-blind",
     )],
     stages: &[
         Stage {
@@ -167,22 +167,22 @@ pub(super) const SHORT: Form = Form {
             sets: &[
                 set(
                     "shapes56",
-                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 8000"],
+                    &["--domain vqa --task lesson --level 1 --side 56 --layout caption -n 2000"],
                 ),
                 set(
                     "direct",
                     &[
-                        "--domain vqa --level 1 --side 56 --nothink 1 --seed 10000 -n 3000",
-                        "--domain vqa --level 1 --side 56 --nothink 1 --split validation -n 100",
+                        "--domain vqa --task colour --level 1 --side 56 --nothink 1 --seed 10000 -n 3000",
+                        "--domain vqa --task colour --level 1 --side 56 --nothink 1 --split validation -n 100",
                     ],
                 ),
             ],
             changes: &[
-                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl', weight = 2 }, { path = 'data/direct/train.sft.jsonl' }]",
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=150",
+                "train.steps=80",
                 "data.batch=1",
-                "rhythm.eval_every=50",
+                "rhythm.eval_every=40",
             ],
             gain: 0.1,
         },
@@ -192,13 +192,13 @@ pub(super) const SHORT: Form = Form {
             recipe: "tiny-long.toml",
             sets: &[],
             changes: &[
-                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl', weight = 2 }, { path = 'data/direct/train.sft.jsonl' }]",
+                "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=600",
+                "train.steps=50",
                 "data.batch=1",
-                "rhythm.eval_every=100",
+                "rhythm.eval_every=20",
             ],
-            gain: 0.03,
+            gain: 0.02,
         },
         Stage {
             name: "sft",
@@ -207,17 +207,17 @@ pub(super) const SHORT: Form = Form {
             sets: &[set(
                 "answers",
                 &[
-                    "--domain vqa --level 1 --side 56 --nothink 0.8 --seed 20000 -n 3000",
-                    "--domain vqa --level 1 --side 56 --nothink 0.8 --split validation -n 100",
+                    "--domain vqa --task colour --level 1 --side 56 --nothink 0.8 --seed 20000 -n 3000",
+                    "--domain vqa --task colour --level 1 --side 56 --nothink 0.8 --split validation -n 100",
                 ],
             )],
             changes: &[
                 "data.sources=[{ path = 'data/answers/train.sft.jsonl' }]",
-                "train.steps=300",
+                "train.steps=60",
                 "data.batch=1",
-                "rhythm.eval_every=100",
+                "rhythm.eval_every=20",
             ],
-            gain: 0.03,
+            gain: 0.02,
         },
         Stage {
             name: "rl",
@@ -226,17 +226,17 @@ pub(super) const SHORT: Form = Form {
             sets: &[set(
                 "tasks",
                 &[
-                    "--domain vqa --level 1 --side 56 --layout rl --seed 30000 -n 2000",
-                    "--domain vqa --level 1 --side 56 --layout rl --split validation --seed 1000 -n 100",
+                    "--domain vqa --task colour --level 1 --side 56 --layout rl --seed 30000 -n 2000",
+                    "--domain vqa --task colour --level 1 --side 56 --layout rl --split validation --seed 1000 -n 100",
                 ],
             )],
             changes: &[
-                "train.steps=100",
+                "train.steps=60",
                 "rl.mixture.thinking=0.0",
                 "rl.rollout.answer_tokens=12",
                 "rl.batch_groups=16",
             ],
-            gain: 0.03,
+            gain: 0.02,
         },
     ],
 };
