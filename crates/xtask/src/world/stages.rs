@@ -194,7 +194,7 @@ pub(super) const SHORT: Form = Form {
             changes: &[
                 "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
-                "train.steps=50",
+                "train.steps=25",
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],
@@ -213,7 +213,7 @@ pub(super) const SHORT: Form = Form {
             )],
             changes: &[
                 "data.sources=[{ path = 'data/answers/train.sft.jsonl' }]",
-                "train.steps=60",
+                "train.steps=25",
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],
