@@ -140,16 +140,20 @@ impl TrainFit {
     fn print(&self) {
         let plan = &self.plan;
         for section in TrainPlan::SECTIONS {
+            let items: Vec<_> = plan.items.iter().filter(|i| i.section == section).collect();
+            if items.is_empty() {
+                continue;
+            }
             let total = bytes(plan.section_bytes(section));
             println!("{:<28}{total:>14}", section.name());
-            for item in plan.items.iter().filter(|i| i.section == section) {
+            for item in items {
                 let (name, format) = (&item.name, item.format);
                 let host = match item.host_bytes {
                     0 => "",
                     _ => "  in host memory",
                 };
                 let size = bytes(item.device_bytes + item.host_bytes);
-                println!("  {name:<26}{format:<4}{size:>10}{host}");
+                println!("  {name:<27} {format:<4}{size:>10}{host}");
             }
         }
         if self.workers_bytes > 0 {
