@@ -17,8 +17,9 @@ pub(super) struct Stage {
     pub sets: &'static [Set],
     /// `key=value` for `--set`.
     pub changes: &'static [&'static str],
-    /// Accuracy by the form's first evaluation that it must bring at least, 1 for all items.
-    pub gain: f64,
+    /// Accuracy by the form's first evaluation that it must bring at least, 1 for all items; without it
+    /// the stage is measured only.
+    pub gain: Option<f64>,
 }
 
 /// Everything from random weights to the last stage.
@@ -98,7 +99,7 @@ pub(super) const FULL: Form = Form {
                 ),
             ],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
         Stage {
             name: "long",
@@ -119,7 +120,7 @@ pub(super) const FULL: Form = Form {
                 ),
             ],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
         Stage {
             name: "sft",
@@ -133,7 +134,7 @@ pub(super) const FULL: Form = Form {
                 ],
             )],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
         Stage {
             name: "rl",
@@ -147,7 +148,7 @@ pub(super) const FULL: Form = Form {
                 ],
             )],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
     ],
 };
@@ -184,7 +185,7 @@ pub(super) const SHORT: Form = Form {
                 "data.batch=1",
                 "rhythm.eval_every=40",
             ],
-            gain: 0.1,
+            gain: Some(0.1),
         },
         Stage {
             name: "long",
@@ -198,7 +199,7 @@ pub(super) const SHORT: Form = Form {
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],
-            gain: 0.02,
+            gain: Some(0.02),
         },
         Stage {
             name: "sft",
@@ -217,7 +218,7 @@ pub(super) const SHORT: Form = Form {
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],
-            gain: 0.02,
+            gain: Some(0.02),
         },
         Stage {
             name: "rl",
@@ -236,7 +237,7 @@ pub(super) const SHORT: Form = Form {
                 "rl.rollout.answer_tokens=12",
                 "rl.batch_groups=16",
             ],
-            gain: 0.02,
+            gain: Some(0.02),
         },
     ],
 };
