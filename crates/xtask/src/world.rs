@@ -54,7 +54,10 @@ impl World<'_> {
         if !model.exists() {
             self.commands.go(&self.draw(&model))?;
         }
-        let mut before = self.evaluated("start", &model)?;
+        let mut before = match self.form.start {
+            true => self.evaluated("start", &model)?,
+            false => 0.0,
+        };
         for stage in self.form.stages {
             for set in stage.sets {
                 self.make(set)?;

@@ -26,6 +26,8 @@ pub(super) struct Stage {
 pub(super) struct Form {
     /// Configuration in `assets`.
     pub config: &'static str,
+    /// Whether the random weights are asked too.
+    pub start: bool,
     /// Names of the evaluations, and their options.
     pub asks: &'static [(&'static str, &'static str)],
     pub stages: &'static [Stage],
@@ -38,12 +40,16 @@ const fn set(name: &'static str, make: &'static [&'static str]) -> Set {
 /// The bundled model.
 pub(super) const FULL: Form = Form {
     config: "configs/tiny-moe.json",
+    start: false,
     asks: &[
         (
             "direct",
             "-n 1100 --level 1,2 --no-think --max-new-tokens 64",
         ),
-        ("thinking", "-n 1100 --level 1,2 --no-blind"),
+        (
+            "thinking",
+            "-n 1100 --level 1,2 --max-new-tokens 200 --no-blind",
+        ),
     ],
     stages: &[
         Stage {
@@ -156,6 +162,7 @@ pub(super) const FULL: Form = Form {
 /// Colours at the easy level, with the model of `cargo xtask pictures`: minutes on a processor.
 pub(super) const SHORT: Form = Form {
     config: "configs/pictures.json",
+    start: true,
     asks: &[(
         "direct",
         "-n 200 --domain vqa --task colour --level 1 --side 56 --no-think --max-new-tokens 16 --no-blind",
