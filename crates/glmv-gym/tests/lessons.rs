@@ -6,6 +6,7 @@ use glmv_gym::write::{Layout, Plan, make};
 use glmv_gym::{Domain, Item, LEVELS, Media, Size, Split, generate, generate_of};
 use image::RgbImage;
 use std::collections::BTreeSet;
+use std::slice;
 use std::time::Instant;
 
 fn lesson(domain: Domain, level: u8, seed: u64) -> Item {
@@ -203,7 +204,7 @@ fn written_lessons_pass_the_audit_and_changed_ones_do_not() {
     );
     let test = make(&plan(Split::Test, &[], Layout::Rl), &dir.path().join("b"));
     let (train, test) = (train.expect("made").file, test.expect("made").file);
-    let found = audit(std::slice::from_ref(&train), std::slice::from_ref(&test)).expect("readable");
+    let found = audit(slice::from_ref(&train), slice::from_ref(&test)).expect("readable");
     assert!(found.is_clean() && found.train_rows == 66, "{found}");
     let picture = dir.path().join("a/images/vqa-1-1-lesson-3.png");
     let mut pixels = image::open(&picture).expect("a picture").to_rgb8();

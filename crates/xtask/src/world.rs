@@ -53,7 +53,10 @@ impl World<'_> {
         if !model.exists() {
             self.commands.go(&self.draw(&model))?;
         }
-        let mut before = self.evaluated("start", &model)?;
+        let mut before = match self.form.start {
+            true => self.evaluated("start", &model)?,
+            false => 0.0,
+        };
         for stage in self.form.stages {
             for set in stage.sets {
                 self.make(set)?;
@@ -66,14 +69,7 @@ impl World<'_> {
                 100.0 * after,
                 100.0 * before
             );
-            if after < before + stage.gain {
-                bail!(
-                    "{} brought {:.1} points, and {:.1} are asked for",
-                    stage.name,
-                    100.0 * (after - before),
-                    100.0 * stage.gain
-                );
-            }
+            stage.judge(before, after)?;
             before = after;
         }
         Ok(())
@@ -179,6 +175,21 @@ impl World<'_> {
     }
 }
 
+impl Stage {
+    /// Whether accuracy went from `before` to `after` as the stage must bring it, 1 for all items.
+    fn judge(&self, before: f64, after: f64) -> Result<()> {
+        match self.gain {
+            Some(gain) if after < before + gain => bail!(
+                "{} brought {:.1} points, and {:.1} are asked for",
+                self.name,
+                100.0 * (after - before),
+                100.0 * gain
+            ),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// Accuracy over all items of a row's first table, 0 to 1.
 fn accuracy(row: &Value) -> Result<f64> {
     let tables = row["tables"].as_object();
@@ -250,7 +261,12 @@ mod tests {
         let names = |form: &Form| form.stages.iter().map(|s| s.name).collect::<Vec<_>>();
         assert_eq!(names(&stages::SHORT), names(&stages::FULL));
         for stage in stages::SHORT.stages {
-            assert!(stage.gain > 0.0, "{}", stage.name);
+            let error = stage.judge(0.5, 0.5).expect_err(stage.name).to_string();
+            assert!(
+                error.starts_with(stage.name) && error.contains("0.0 points"),
+                "{error}"
+            );
+            assert!(stage.judge(0.5, 0.7).is_ok());
         }
     }
 }

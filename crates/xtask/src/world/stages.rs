@@ -17,14 +17,17 @@ pub(super) struct Stage {
     pub sets: &'static [Set],
     /// `key=value` for `--set`.
     pub changes: &'static [&'static str],
-    /// Accuracy by the form's first evaluation that it must bring at least, 1 for all items.
-    pub gain: f64,
+    /// Accuracy by the form's first evaluation that it must bring at least, 1 for all items; without it
+    /// the stage is measured only.
+    pub gain: Option<f64>,
 }
 
 /// Everything from random weights to the last stage.
 pub(super) struct Form {
     /// Configuration in `assets`.
     pub config: &'static str,
+    /// Whether the random weights are asked too.
+    pub start: bool,
     /// Names of the evaluations, and their options.
     pub asks: &'static [(&'static str, &'static str)],
     pub stages: &'static [Stage],
@@ -37,12 +40,16 @@ const fn set(name: &'static str, make: &'static [&'static str]) -> Set {
 /// The bundled model.
 pub(super) const FULL: Form = Form {
     config: "configs/tiny-moe.json",
+    start: false,
     asks: &[
         (
             "direct",
             "-n 1100 --level 1,2 --no-think --max-new-tokens 64",
         ),
-        ("thinking", "-n 1100 --level 1,2 --no-blind"),
+        (
+            "thinking",
+            "-n 1100 --level 1,2 --max-new-tokens 200 --no-blind",
+        ),
     ],
     stages: &[
         Stage {
@@ -98,7 +105,7 @@ pub(super) const FULL: Form = Form {
                 ),
             ],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
         Stage {
             name: "long",
@@ -119,7 +126,7 @@ pub(super) const FULL: Form = Form {
                 ),
             ],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
         Stage {
             name: "sft",
@@ -133,7 +140,7 @@ pub(super) const FULL: Form = Form {
                 ],
             )],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
         Stage {
             name: "rl",
@@ -147,7 +154,7 @@ pub(super) const FULL: Form = Form {
                 ],
             )],
             changes: &[],
-            gain: 0.0,
+            gain: None,
         },
     ],
 };
@@ -155,6 +162,7 @@ pub(super) const FULL: Form = Form {
 /// Colours at the easy level, with the model of `cargo xtask pictures`: minutes on a processor.
 pub(super) const SHORT: Form = Form {
     config: "configs/pictures.json",
+    start: true,
     asks: &[(
         "direct",
         "-n 200 --domain vqa --task colour --level 1 --side 56 --no-think --max-new-tokens 16 --no-blind",
@@ -184,7 +192,7 @@ pub(super) const SHORT: Form = Form {
                 "data.batch=1",
                 "rhythm.eval_every=40",
             ],
-            gain: 0.1,
+            gain: Some(0.1),
         },
         Stage {
             name: "long",
@@ -198,7 +206,7 @@ pub(super) const SHORT: Form = Form {
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],
-            gain: 0.02,
+            gain: Some(0.02),
         },
         Stage {
             name: "sft",
@@ -217,7 +225,7 @@ pub(super) const SHORT: Form = Form {
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],
-            gain: 0.02,
+            gain: Some(0.02),
         },
         Stage {
             name: "rl",
@@ -236,7 +244,7 @@ pub(super) const SHORT: Form = Form {
                 "rl.rollout.answer_tokens=12",
                 "rl.batch_groups=16",
             ],
-            gain: 0.02,
+            gain: Some(0.02),
         },
     ],
 };
