@@ -8,8 +8,7 @@ use burn::tensor::{Tensor, s};
 use glmv_kernels::{After, Norm, Weight, fused_linear, linear, rms_norm, swiglu};
 use std::ops::Range;
 
-/// `x · Wᵀ + b` with W in the hub's `[out, in]` layout, and what adapters add to it. A layer with an
-/// adapter runs op by op where one without runs in a fused launch.
+/// `x · Wᵀ + b` with W in the hub's `[out, in]` layout, and what adapters add to it.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// Row shards `[out_i, in]`.
@@ -143,9 +142,23 @@ impl Linear {
         let whole = self.bias.is_none() || matches!(after, After::Bias(_));
         if let [weight] = self.weight.as_slice()
             && whole
-            && self.adapters.is_empty()
         {
-            return fused_linear(x, norm, weight.val(), after);
+            let fused = |after| fused_linear(x.clone(), norm.clone(), weight.val(), after);
+            if self.adapters.is_empty() {
+                return fused(after);
+            }
+            // The base's own launch, so that what it gives is the same to the bit.
+            let (y, bends) = match after {
+                After::SwiGlu => (fused(After::Nothing), true),
+                after => (fused(after), false),
+            };
+            let x = match norm {
+                Some(norm) => rms_norm(x, norm.weight, norm.eps),
+                None => x,
+            };
+            let rows = 0..y.dims()[1];
+            let y = self.adapted(y, x, rows);
+            return if bends { swiglu(y) } else { y };
         }
         let x = match norm {
             Some(norm) => rms_norm(x, norm.weight, norm.eps),
