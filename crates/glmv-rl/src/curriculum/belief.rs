@@ -23,6 +23,12 @@ pub struct BeliefConfig {
     pub unknown: f64,
     /// What remains of older rollouts' weight with each new one, 0..1. Default 0.5.
     pub decay: f64,
+    /// What remains of the rollouts' weight with each iteration, above 0 to 1: what a task once gave
+    /// says less and less of a model that learns. Default 0.98.
+    pub fade: f64,
+    /// How much a task that is asked for the first time moves what is believed of all that were graded
+    /// alike and were not asked yet, 0 to 1: offline grades are those of an older model. Default 0.02.
+    pub drift: f64,
 }
 
 impl Default for BeliefConfig {
@@ -33,6 +39,8 @@ impl Default for BeliefConfig {
             label: 2.0,
             unknown: 1.0,
             decay: 0.5,
+            fade: 0.98,
+            drift: 0.02,
         }
     }
 }
@@ -63,7 +71,12 @@ impl BeliefConfig {
             "0.001 to a million",
         )?;
         let (key, value) = ("curriculum.belief.decay", self.decay);
-        require((0.0..1.0).contains(&value), key, value, "from 0 to below 1")
+        require((0.0..1.0).contains(&value), key, value, "from 0 to below 1")?;
+        let (key, value) = ("curriculum.belief.fade", self.fade);
+        let in_range = value > 0.0 && value <= 1.0;
+        require(in_range, key, value, "above 0 to 1")?;
+        let (key, value) = ("curriculum.belief.drift", self.drift);
+        require((0.0..=1.0).contains(&value), key, value, "0 to 1")
     }
 }
 
@@ -76,6 +89,9 @@ pub struct Belief {
     wrong: f64,
     /// Groups rolled out so far.
     pub seen: u64,
+    /// What is added to the pass rate of the prior: how much better tasks like this one did.
+    #[serde(default)]
+    shift: f64,
 }
 
 impl Belief {
@@ -90,6 +106,7 @@ impl Belief {
             right: 0.0,
             wrong: 0.0,
             seen: 0,
+            shift: 0.0,
         };
         let mut add = |pass_rate: f64, weight: f64| {
             belief.prior_right += weight * pass_rate;
@@ -113,10 +130,27 @@ impl Belief {
         self.seen += 1;
     }
 
+    /// An iteration is over: what rollouts said weighs less, and tasks graded like this one did better
+    /// than that by `shift`.
+    pub fn age(&mut self, shift: f64, config: &BeliefConfig) {
+        self.right *= config.fade;
+        self.wrong *= config.fade;
+        self.shift = shift;
+    }
+
+    /// The chance that one completion is right by grades and label alone.
+    pub fn prior(&self) -> f64 {
+        self.prior_right / (self.prior_right + self.prior_wrong)
+    }
+
     /// Mean of the distribution: the chance that one completion is right.
     pub fn pass_rate(&self) -> f64 {
-        let right = self.prior_right + self.right;
-        right / (right + self.prior_wrong + self.wrong)
+        let weight = self.prior_right + self.prior_wrong;
+        let prior_right = match self.shift == 0.0 {
+            true => self.prior_right,
+            false => weight * (self.prior() + self.shift).clamp(0.0, 1.0),
+        };
+        (prior_right + self.right) / (weight + self.right + self.wrong)
     }
 
     /// The tier of that chance.
@@ -183,6 +217,36 @@ mod tests {
             belief.observe(0.0, 8, &config);
         }
         assert!(belief.pass_rate() < 0.03 && belief.seen == 22);
+    }
+
+    #[test]
+    fn rollouts_fade_and_kin_move_the_prior() {
+        let config = BeliefConfig {
+            fade: 0.5,
+            ..BeliefConfig::default()
+        };
+        let mut belief = Belief::new(&graded(&[0], None), &config).expect("possible");
+        belief.observe(1.0, 8, &config);
+        belief.age(0.0, &config);
+        assert_eq!(belief.pass_rate(), 4.5 / 9.0, "four of eight remain");
+        // A prior of 0.1 and 5 completions becomes one of 0.4.
+        belief.age(0.3, &config);
+        let moved = (5.0 * 0.4 + 2.0) / 7.0;
+        assert!((belief.pass_rate() - moved).abs() < 1e-12);
+        belief.age(2.0, &config);
+        assert_eq!(belief.pass_rate(), 1.0, "held");
+        for wrong in [
+            BeliefConfig {
+                fade: 0.0,
+                ..config
+            },
+            BeliefConfig {
+                drift: f64::NAN,
+                ..config
+            },
+        ] {
+            assert!(matches!(wrong.check(), Err(Error::Setting { .. })));
+        }
     }
 
     #[test]

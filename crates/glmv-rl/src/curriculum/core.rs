@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::task;
-use super::{Ask, Belief, BeliefConfig, Reply, Selection, Settings, Task};
+use super::{Ask, Belief, BeliefConfig, Reply, Selection, Settings, Task, Tier};
 use crate::Error;
 use crate::advantage::mean_and_std;
 use crate::group::{GroupState, GroupStats, Validity};
@@ -29,6 +29,10 @@ pub(super) struct Core {
     pub(super) pending: Vec<Ask>,
     /// Results of the iteration under way, by task; empty between iterations.
     pub(super) gathered: BTreeMap<usize, Gathered>,
+    /// How much better tasks did when first asked than their prior said, by domain, sub-domain and tier
+    /// of the prior.
+    #[serde(default)]
+    shifts: BTreeMap<String, f64>,
 }
 
 /// Results of one task in one iteration.
@@ -90,6 +94,7 @@ impl Core {
             last: Validity::default(),
             pending: Vec::new(),
             gathered: BTreeMap::new(),
+            shifts: BTreeMap::new(),
         })
     }
 
@@ -229,8 +234,13 @@ impl Core {
             let stats = &group.stats;
             completions += stats.size as u64;
             if stats.size > 0 {
+                self.drift(group.task, stats.pass_rate);
                 self.beliefs[group.task].observe(stats.pass_rate, stats.size, &self.belief);
             }
+        }
+        for task in 0..self.tasks.len() {
+            let shift = self.shifts.get(&self.kin(task)).copied();
+            self.beliefs[task].age(shift.unwrap_or(0.0), &self.belief);
         }
         self.last = Validity::of(groups.iter().map(|group| group.stats.state));
         self.iteration += 1;
@@ -241,6 +251,24 @@ impl Core {
             filler,
             validity: self.last,
             completions,
+        }
+    }
+
+    /// What tasks that were graded alike have in common.
+    fn kin(&self, task: usize) -> String {
+        let Task {
+            domain, sub_domain, ..
+        } = &self.tasks[task];
+        let tier = Tier::of(self.beliefs[task].prior());
+        format!("{domain}/{sub_domain}/{}", tier.name())
+    }
+
+    /// Learns from a task's first group how its kin stand by now.
+    fn drift(&mut self, task: usize, pass_rate: f64) {
+        if self.beliefs[task].seen == 0 && self.belief.drift > 0.0 {
+            let gap = pass_rate - self.beliefs[task].prior();
+            let shift = self.shifts.entry(self.kin(task)).or_insert(0.0);
+            *shift += self.belief.drift * (gap - *shift);
         }
     }
 }

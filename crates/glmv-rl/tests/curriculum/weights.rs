@@ -180,3 +180,48 @@ fn what_is_learned_is_asked_less() {
     let [_, [solved, middling]] = asked;
     assert!(middling > solved, "{asked:?}");
 }
+
+/// A model that has learnt is told apart from the one that was graded: tasks that were never asked leave
+/// their tier with those graded alike, and no others do.
+#[test]
+fn tasks_graded_alike_move_together() {
+    let moved = |drift: f64| {
+        let config = CurriculumConfig {
+            belief: BeliefConfig {
+                drift,
+                ..BeliefConfig::default()
+            },
+            ..CurriculumConfig::default()
+        };
+        let settings = Settings {
+            batch: 4,
+            group: 8,
+            seed: 3,
+            ..Settings::default()
+        };
+        let mut all = tasks("s", [0, 0, 0, 0, 300]);
+        all.extend(tasks("other", [0, 0, 0, 0, 300]));
+        let mut curriculum = curriculum::new(&config, settings, all).expect("allowed");
+        let mut asked = std::collections::BTreeSet::new();
+        for _ in 0..20 {
+            iteration(curriculum.as_mut(), |task, count| {
+                asked.insert(task);
+                // The first sub-domain has become easy, the second is as it was.
+                let right = if task < 300 { count } else { 0 };
+                (0..count).map(|i| f64::from(u8::from(i < right))).collect()
+            });
+        }
+        assert!(asked.len() < 250, "{} of 600 were asked", asked.len());
+        let cells = cells(curriculum.as_mut());
+        let hard = |sub: &str| {
+            let cells = cells.iter().filter(|c| c.sub_domain == sub);
+            let hard = cells.filter(|c| c.tier >= Tier::Hard);
+            hard.map(|c| c.tasks).sum::<usize>()
+        };
+        (hard("s"), hard("other"))
+    };
+    let (easy, as_it_was) = moved(BeliefConfig::default().drift);
+    assert_eq!((easy, as_it_was), (0, 300));
+    let (easy, as_it_was) = moved(0.0);
+    assert!(easy > 150 && as_it_was == 300, "the control: {easy}");
+}
