@@ -60,47 +60,63 @@ pub(super) const FULL: Form = Form {
                 set(
                     "shapes56",
                     &[
-                        "--domain vqa --task lesson --level 1 --side 56 --layout caption --seed 100000 -n 5000",
+                        "--domain vqa --task lesson --level 1 --side 56 --layout caption --seed 100000 -n 8000",
                     ],
-                ),
-                set(
-                    "shapes28",
-                    &["--domain vqa --task lesson --level 1 --side 28 --layout caption -n 5000"],
                 ),
                 set(
                     "signs56",
                     &[
-                        "--domain ocr --task lesson --level 1 --side 56 --layout caption --seed 100000 -n 5000",
+                        "--domain ocr --task lesson --level 1 --side 56 --layout caption --seed 100000 -n 12000",
                     ],
-                ),
-                set(
-                    "signs28",
-                    &["--domain ocr --task lesson --level 1 --side 28 --layout caption -n 5000"],
                 ),
                 set(
                     "lessons",
                     &[
-                        "--domain vqa,ocr,chart --task lesson --layout caption --seed 200000 -n 36000",
-                        "--domain vqa,ocr,chart --task lesson --layout caption --split validation -n 150",
+                        "--domain vqa,ocr --task lesson --level 2 --layout caption --seed 200000 -n 40000",
+                        "--domain vqa,ocr --task lesson --level 2 --layout caption --split validation -n 100",
+                    ],
+                ),
+                set(
+                    "charts",
+                    &[
+                        "--domain chart --task lesson --level 1,2 --layout caption --seed 250000 -n 24000",
+                    ],
+                ),
+                set(
+                    "crowded",
+                    &[
+                        "--domain vqa,ocr --task lesson --level 3 --layout caption --seed 280000 -n 8000",
                     ],
                 ),
                 set(
                     "captions",
                     &[
-                        "--domain arithmetic,geometry,grounding,spatial,gui,compare --level 1,2 --layout caption --seed 300000 -n 12000",
+                        "--domain counting,vqa,chart,ocr --level 1 --layout caption --seed 300000 -n 40000",
                     ],
                 ),
                 set(
-                    "direct",
+                    "captions-more",
                     &[
-                        "--domain counting,vqa,chart,ocr --level 1,2 --nothink 1 --seed 400000 -n 24000",
+                        "--domain arithmetic,geometry,grounding,spatial,gui,compare --level 1 --layout caption --seed 350000 -n 18000",
+                    ],
+                ),
+                set(
+                    "questions",
+                    &[
+                        "--domain counting,vqa,chart,ocr --level 1 --nothink 0.5 --seed 400000 -n 60000",
                         "--domain counting,vqa,chart,ocr --level 1 --nothink 1 --split validation -n 200",
                     ],
                 ),
                 set(
-                    "direct-more",
+                    "questions-more",
                     &[
-                        "--domain arithmetic,geometry,grounding,spatial,gui,compare --level 1 --nothink 1 --seed 500000 -n 12000",
+                        "--domain arithmetic,geometry,grounding,spatial,gui,compare --level 1 --nothink 0.5 --seed 500000 -n 24000",
+                    ],
+                ),
+                set(
+                    "harder",
+                    &[
+                        "--domain counting,vqa,chart,ocr --level 2 --nothink 0.5 --seed 550000 -n 12000",
                     ],
                 ),
             ],
@@ -117,8 +133,8 @@ pub(super) const FULL: Form = Form {
                     &["--domain video --task lesson --layout caption --seed 600000 -n 6000"],
                 ),
                 set(
-                    "direct-video",
-                    &["--domain video --level 1,2 --nothink 1 --seed 700000 -n 4000"],
+                    "questions-video",
+                    &["--domain video --level 1,2 --nothink 0.5 --seed 700000 -n 8000"],
                 ),
                 set(
                     "pairs",
@@ -189,6 +205,7 @@ pub(super) const SHORT: Form = Form {
                 "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
                 "train.steps=80",
+                "train.schedule.rate=1e-3",
                 "data.batch=1",
                 "rhythm.eval_every=40",
             ],
@@ -203,6 +220,7 @@ pub(super) const SHORT: Form = Form {
                 "data.sources=[{ path = 'data/shapes56/train.caption.jsonl' }, { path = 'data/direct/train.sft.jsonl' }]",
                 "eval.sources=[{ path = 'data/direct/validation.sft.jsonl' }]",
                 "train.steps=25",
+                "train.schedule.rate=1e-3",
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],
@@ -222,6 +240,7 @@ pub(super) const SHORT: Form = Form {
             changes: &[
                 "data.sources=[{ path = 'data/answers/train.sft.jsonl' }]",
                 "train.steps=25",
+                "train.schedule.rate=1e-3",
                 "data.batch=1",
                 "rhythm.eval_every=20",
             ],

@@ -45,7 +45,7 @@ fn spelled(line: &str) -> String {
 fn card(rng: &mut Rng) -> (Scene, String) {
     let (back, ink) = ocr::inks(2, rng);
     let (lines, scene) = match rng.chance(2, 3) {
-        true => cells(1, back, ink, rng),
+        true => cells(1, 950, back, ink, rng),
         false => page(1, back, ink, rng),
     };
     let told: Vec<String> = lines.iter().map(|line| spelled(line)).collect();
@@ -59,10 +59,11 @@ fn grid(level: u8, back: Rgb, ink: Rgb, rng: &mut Rng) -> (Vec<String>, Scene) {
         3 => rng.int(2, 3),
         _ => rng.int(3, 4),
     };
-    cells(across, back, ink, rng)
+    cells(across, 480, back, ink, rng)
 }
 
-fn cells(across: i32, back: Rgb, ink: Rgb, rng: &mut Rng) -> (Vec<String>, Scene) {
+/// Signs of up to `largest` thousandths of the picture's side.
+fn cells(across: i32, largest: i32, back: Rgb, ink: Rgb, rng: &mut Rng) -> (Vec<String>, Scene) {
     let signs: Vec<char> = ALONE.chars().collect();
     let mut scene = Scene::new(back);
     let cell = 1000 / across;
@@ -71,7 +72,7 @@ fn cells(across: i32, back: Rgb, ink: Rgb, rng: &mut Rng) -> (Vec<String>, Scene
         let mut line = String::new();
         for column in 0..across {
             let sign = rng.pick(&signs);
-            let em = rng.int(cell * 60 / 100, cell * 95 / 100).min(480);
+            let em = rng.int(cell * 45 / 100, cell * 95 / 100).min(largest);
             let slack = (cell - em) / 4;
             let mut centre = |i: i32| i * cell + cell / 2 + rng.int(-slack, slack);
             let at = [centre(column), centre(row)];
