@@ -117,7 +117,11 @@ fn learn(
     if !known.lines().any(is_done) {
         let mut args = commands.reward(weak, &run, seed);
         if shuffled {
-            args.extend(line("--set shuffle_rewards=true", &[]));
+            // Answers may become all alike, which shall not end the run.
+            args.extend(line(
+                "--set shuffle_rewards=true --set guard.idle=1000",
+                &[],
+            ));
         }
         if run.join("checkpoints").exists() && newest(&run.join("checkpoints")).is_ok() {
             args.push("--resume".into());

@@ -1,6 +1,7 @@
 //! What must not change a gradient: packing, accumulation, recompute. What must: a sample more.
 
 use crate::support::{MODELS, devices, distance, learner, load, micros, samples, sum};
+use glmv_kernels::device::read;
 use glmv_model::Glm4v;
 use glmv_train::{
     Balance, Distribution, Grads, Group, Groups, Part, PassOptions, Recompute, Sample, Scores,
@@ -228,4 +229,29 @@ fn balance_losses_reach_the_routers_and_nothing_else_changes_kind() {
             }
         }
     }
+}
+
+#[test]
+fn the_same_pass_twice_gives_the_same_bits() {
+    each(|model, samples| {
+        let micros = micros(model, &[samples]);
+        let list = glmv_train::parameters(model);
+        let bits = |options: &PassOptions| -> Vec<Option<Vec<u32>>> {
+            let (grads, _) = sum(model, &micros, options);
+            let each = (0..list.len()).map(|i| {
+                let values = read(grads.get(i)?).expect("readable");
+                Some(values.iter().map(|v| v.to_bits()).collect())
+            });
+            each.collect()
+        };
+        for recompute in [Recompute::None, Recompute::Layer] {
+            let options = options(recompute, Balance::default());
+            let first = bits(&options);
+            for _ in 0..3 {
+                for ((a, b), parameter) in first.iter().zip(bits(&options)).zip(&list) {
+                    assert!(*a == b, "{recompute:?}: {}", parameter.path);
+                }
+            }
+        }
+    });
 }
