@@ -182,7 +182,9 @@ impl Moe {
     /// # Shapes
     /// `x` `[tokens, hidden]`, `ids` and `weights` `[tokens, any]` → `[tokens, hidden]`.
     pub fn experts(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
-        let change = self.change(&x, &ids, &weights);
+        if !self.adapters.is_empty() {
+            return self.adapted(x, ids, weights);
+        }
         let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
         for (gate_up, down) in self.shards() {
@@ -195,47 +197,33 @@ impl Moe {
             base += shard;
         }
         // The loader always gives at least one shard.
-        let sum = sum.unwrap_or(x);
-        match change {
-            Some(change) => sum + change,
-            None => sum,
-        }
+        sum.unwrap_or(x)
     }
 
-    /// What the adapters change in [`Moe::experts`]. It is added to what the experts give without them, so
-    /// that adapters whose B is zero change no bit, whatever kernels those are; the price is a second pass
-    /// over the experts of the layer. `down` is linear: it takes the difference of the activations.
-    fn change(
-        &self,
-        x: &Tensor<2>,
-        ids: &Tensor<2, Int>,
-        weights: &Tensor<2>,
-    ) -> Option<Tensor<2>> {
-        if self.adapters.is_empty() {
-            return None;
-        }
+    /// [`Moe::experts`] with what the adapters add before the activation and before the weighted sum.
+    fn adapted(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
         let [tokens, slots] = ids.dims();
-        let pre = product(&self.gate_up_proj, x, ids);
+        let pre = product(&self.gate_up_proj, &x, &ids);
         let half = pre.dims()[1] / 2;
-        let gate = self.delta(ExpertPart::Gate, x, ids);
-        let up = self.delta(ExpertPart::Up, x, ids);
-        let act = swiglu(pre.clone());
-        let (act, through) = match (gate, up) {
-            (None, None) => (act, None),
+        let gate = self.delta(ExpertPart::Gate, &x, &ids);
+        let up = self.delta(ExpertPart::Up, &x, &ids);
+        let pre = match (gate, up) {
+            (None, None) => pre,
             (gate, up) => {
                 let zeros = || Tensor::zeros([tokens * slots, half], &pre.device());
                 let both = [gate, up].map(|part| part.unwrap_or_else(zeros));
-                let adapted = swiglu(pre + Tensor::cat(both.into(), 1));
-                let through = product(&self.down_proj, &(adapted.clone() - act), ids);
-                (adapted, Some(through))
+                pre + Tensor::cat(both.into(), 1)
             }
         };
-        let own = self.delta(ExpertPart::Down, &act, ids);
-        let y = through.into_iter().chain(own).reduce(|sum, y| sum + y)?;
+        let act = swiglu(pre);
+        let y = product(&self.down_proj, &act, &ids);
+        let y = match self.delta(ExpertPart::Down, &act, &ids) {
+            Some(delta) => y + delta,
+            None => y,
+        };
         let hidden = y.dims()[1];
-        let weights = weights.clone().reshape([tokens, slots, 1]);
-        let weighted = y.reshape([tokens, slots, hidden]) * weights;
-        Some(weighted.sum_dim(1).reshape([tokens, hidden]))
+        let weighted = y.reshape([tokens, slots, hidden]) * weights.reshape([tokens, slots, 1]);
+        weighted.sum_dim(1).reshape([tokens, hidden])
     }
 
     /// What the adapters of one of the matrices add to each slot.
@@ -281,13 +269,8 @@ impl Moe {
                 Ok(fused_experts(x, norm, ids, weights, &self.shards()))
             }
             None => {
-                let (rows, own) = (x.clone(), norm.clone());
-                let y = fused_experts(rows, own, ids.clone(), weights.clone(), &self.shards());
-                let normed = rms_norm(x, norm.weight, norm.eps);
-                Ok(match self.change(&normed, &ids, &weights) {
-                    Some(change) => y + change,
-                    None => y,
-                })
+                let normed = rms_norm(x.clone(), norm.weight, norm.eps);
+                Ok(x + self.experts(normed, ids, weights))
             }
         }
     }

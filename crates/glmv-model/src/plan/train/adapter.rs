@@ -204,56 +204,34 @@ impl Step<'_> {
         Some((1 + found.count() as u64, shape))
     }
 
-    /// True if a layer's experts run product by product beside their fused pass, because an adapter
-    /// stands beside one of them.
+    /// True if a layer's experts run product by product, because something stands beside one of them.
     pub(super) fn in_parts(&self, layer: usize) -> bool {
         PARTS.iter().any(|part| self.stack(layer, part).is_some())
     }
 
-    /// True if the activations themselves change.
-    fn bends(&self, layer: usize) -> bool {
-        PARTS[..2].iter().any(|p| self.stack(layer, p).is_some())
-    }
-
-    /// What adapters change in the output of a layer's experts, of `slots` rows; undone by
+    /// The products of a layer's experts with what stands beside them, of `slots` rows; undone by
     /// [`Step::parts_back`].
-    pub(super) fn parts(&mut self, layer: usize, [slots, h, width]: [u64; 3]) -> Block {
-        let (kind, what) = (self.kind(), "experts");
-        let bends = self.bends(layer);
+    pub(super) fn parts(&mut self, layer: usize, [slots, h, width]: [u64; 3]) {
+        let kind = self.kind();
+        let what = "experts";
         let pre = self.ledger.take(kind, what, 2 * slots * width);
         for part in &PARTS[..2] {
             if let Some((_, shape)) = self.stack(layer, part) {
                 self.beside(shape, slots);
             }
         }
-        let l = &mut self.ledger;
-        let mut act = l.take(kind, what, slots * width);
-        let mut through = None;
-        if bends {
-            l.touch(what, 2 * slots * width);
-            let bent = l.take(kind, what, 2 * slots * width);
-            l.keep(pre);
-            let next = l.take(kind, what, slots * width);
-            l.keep(bent);
-            l.free(act);
-            act = next;
-            let difference = l.take(Kind::Working, what, slots * width);
-            through = Some(l.take(kind, what, slots * h));
-            l.free(difference);
-        } else {
-            l.keep(pre);
-        }
+        self.ledger.touch(what, 2 * slots * width);
+        let act = self.ledger.take(kind, what, slots * width);
+        self.ledger.keep(pre);
+        let y = self.ledger.take(kind, what, slots * h);
         if let Some((_, shape)) = self.stack(layer, PARTS[2]) {
             self.beside(shape, slots);
         }
         let keeps = self.keeps_stack(layer, PARTS[2]);
-        let tokens = self.tokens;
         let l = &mut self.ledger;
         l.keep_if(keeps, act);
-        let y = through.unwrap_or_else(|| l.take(kind, what, slots * h));
         l.touch(what, slots * h);
         l.keep(y);
-        l.take(kind, "expert output", tokens * h)
     }
 
     /// The way back; the gradients of the router's weights and of the rows stay.
@@ -261,7 +239,6 @@ impl Step<'_> {
         let what = "gradient of the experts";
         let moe = self.config.text.moe.as_ref();
         let experts = moe.map_or(0, |m| (m.num_experts + m.num_shared_experts) as u64);
-        let bends = self.bends(layer);
         let wide = self.ledger.take(Kind::Working, what, slots * h);
         let dy = self.ledger.take(Kind::Working, what, slots * h);
         self.ledger.touch(what, slots * h);
@@ -274,36 +251,15 @@ impl Step<'_> {
             self.beside_back((layer, PARTS[2]), shape, slots, count);
         }
         let dact = self.ledger.take(Kind::Working, what, slots * width);
-        if bends {
-            self.widen(experts * h * width);
-        }
+        self.widen(experts * h * width);
         self.ledger.free(dy);
-        let (dpre, spread) = match bends {
-            // Of the activations with what is added, and less those without.
-            true => {
-                let other = self.ledger.take(Kind::Working, what, slots * width);
-                let bent = self.ledger.take(Kind::Working, what, 2 * slots * width);
-                self.ledger.free(dact);
-                self.ledger.back(1);
-                let dpre = self.ledger.take(Kind::Working, what, 2 * slots * width);
-                self.ledger.free(other);
-                let halves = self.ledger.take(Kind::Working, what, 2 * slots * width);
-                (dpre, Some([bent, halves]))
-            }
-            false => {
-                let dpre = self.ledger.take(Kind::Working, what, 2 * slots * width);
-                self.ledger.free(dact);
-                (dpre, None)
-            }
-        };
+        let dpre = self.ledger.take(Kind::Working, what, 2 * slots * width);
+        self.ledger.free(dact);
         self.ledger.back(1);
         for part in PARTS[..2].iter().rev() {
             if let Some((count, shape)) = self.stack(layer, part) {
                 self.beside_back((layer, part), shape, slots, count);
             }
-        }
-        if let Some(spread) = spread {
-            self.ledger.free_all(spread);
         }
         self.widen(experts * 2 * h * width);
         let rows = self.ledger.take(Kind::Working, what, slots * h);

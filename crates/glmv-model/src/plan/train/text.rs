@@ -126,6 +126,14 @@ impl Step<'_> {
         let weights = l.take(kind, "router", slots);
         l.keep_all([logits, ids, weights]);
         let normed = l.take(kind, "norm", n * h);
+        if self.in_parts(index) {
+            let keeps = self.keeps_rows(index);
+            let out = self.ledger.take(kind, "expert output", n * h);
+            self.ledger.keep_if(keeps, normed);
+            self.parts(index, [slots, h, moe.expert_width as u64]);
+            return out;
+        }
+        let l = &mut self.ledger;
         let plan = plan_of(slots, routed).map(|len| l.take(Kind::Working, "expert plan", len));
         let act = l.take(Kind::Working, "experts", slots * moe.expert_width as u64);
         let y = l.take(Kind::Working, "experts", slots * h);
@@ -133,13 +141,6 @@ impl Step<'_> {
         l.free_all(plan);
         l.free_all([act, y]);
         l.keep(normed);
-        if self.in_parts(index) {
-            let keeps = self.keeps_rows(index);
-            let normed = self.ledger.take(kind, "norm", n * h);
-            self.ledger.keep_if(keeps, normed);
-            let change = self.parts(index, [slots, h, moe.expert_width as u64]);
-            self.ledger.free(change);
-        }
         out
     }
 
@@ -263,18 +264,11 @@ impl Step<'_> {
         let experts = routed + moe.num_shared_experts as u64;
         let slots = n * (moe.top_k + moe.num_shared_experts) as u64;
         let trains = self.trains;
-        let change = self.in_parts(index).then(|| {
-            let [dweights, dnormed] = self.parts_back(index, [slots, h, width]);
-            self.ledger.back(1);
-            let dx = self.norm_back((index, "norm1"), n, h, trains.text);
-            self.ledger.free(dnormed);
-            [dweights, dx]
-        });
-        let [dweights, dnormed] = self.fused_back(index, [slots, h, width], [routed, experts]);
+        let [dweights, dnormed] = match self.in_parts(index) {
+            true => self.parts_back(index, [slots, h, width]),
+            false => self.fused_back(index, [slots, h, width], [routed, experts]),
+        };
         self.ledger.back(1);
-        if let Some(change) = change {
-            self.ledger.free_all(change);
-        }
         let dx = self.norm_back((index, "norm1"), n, h, trains.text);
         let l = &mut self.ledger;
         l.free_all([dnormed, dx]);
