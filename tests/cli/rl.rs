@@ -68,7 +68,11 @@ fn reward_teaches_and_shuffled_reward_does_not() {
     assert!(after >= 95.0, "{before} to {after}");
     let shuffled = dir.path().join("shuffled");
     // Answers may become all alike: then there is nothing to learn from, and the run shall go on.
-    let control = ["shuffle_rewards=true", "guard.idle=1000"];
+    let control = [
+        "shuffle_rewards=true",
+        "guard.idle=1000",
+        "guard.hacking=warn",
+    ];
     let control = [&long[..], &control].concat();
     let said = learn(&shuffled, &set(&control));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
