@@ -182,9 +182,7 @@ impl Moe {
     /// # Shapes
     /// `x` `[tokens, hidden]`, `ids` and `weights` `[tokens, any]` → `[tokens, hidden]`.
     pub fn experts(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
-        if !self.adapters.is_empty() {
-            return self.adapted(x, ids, weights);
-        }
+        let change = self.change(&x, &ids, &weights);
         let mut base = 0;
         let mut sum: Option<Tensor<2>> = None;
         for (gate_up, down) in self.shards() {
@@ -197,33 +195,48 @@ impl Moe {
             base += shard;
         }
         // The loader always gives at least one shard.
-        sum.unwrap_or(x)
+        let sum = sum.unwrap_or(x);
+        match change {
+            Some(change) => sum + change,
+            None => sum,
+        }
     }
 
-    /// [`Moe::experts`] with what the adapters add before the activation and before the weighted sum.
-    fn adapted(&self, x: Tensor<2>, ids: Tensor<2, Int>, weights: Tensor<2>) -> Tensor<2> {
+    /// What the adapters change in [`Moe::experts`]. It is added to what the experts give without them, so
+    /// that adapters whose B is zero change no bit, whatever kernels those are; the price is a second pass
+    /// over the experts of the layer. `down` is linear: it takes the difference of the activations.
+    fn change(
+        &self,
+        x: &Tensor<2>,
+        ids: &Tensor<2, Int>,
+        weights: &Tensor<2>,
+    ) -> Option<Tensor<2>> {
+        if self.adapters.is_empty() {
+            return None;
+        }
         let [tokens, slots] = ids.dims();
-        let pre = product(&self.gate_up_proj, &x, &ids);
+        let pre = product(&self.gate_up_proj, x, ids);
         let half = pre.dims()[1] / 2;
-        let gate = self.delta(ExpertPart::Gate, &x, &ids);
-        let up = self.delta(ExpertPart::Up, &x, &ids);
-        let pre = match (gate, up) {
-            (None, None) => pre,
+        let gate = self.delta(ExpertPart::Gate, x, ids);
+        let up = self.delta(ExpertPart::Up, x, ids);
+        let act = swiglu(pre.clone());
+        // The router's weights go in before the products: they are linear, and narrower there.
+        let share = weights.clone().reshape([tokens * slots, 1]);
+        let (act, through) = match (gate, up) {
+            (None, None) => (act, None),
             (gate, up) => {
                 let zeros = || Tensor::zeros([tokens * slots, half], &pre.device());
                 let both = [gate, up].map(|part| part.unwrap_or_else(zeros));
-                pre + Tensor::cat(both.into(), 1)
+                let adapted = swiglu(pre + Tensor::cat(both.into(), 1));
+                let difference = (adapted.clone() - act) * share.clone();
+                (adapted, Some(product(&self.down_proj, &difference, ids)))
             }
         };
-        let act = swiglu(pre);
-        let y = product(&self.down_proj, &act, &ids);
-        let y = match self.delta(ExpertPart::Down, &act, &ids) {
-            Some(delta) => y + delta,
-            None => y,
-        };
+        let own = self.delta(ExpertPart::Down, &(act * share), ids);
+        let y = through.into_iter().chain(own).reduce(|sum, y| sum + y)?;
         let hidden = y.dims()[1];
-        let weighted = y.reshape([tokens, slots, hidden]) * weights.reshape([tokens, slots, 1]);
-        weighted.sum_dim(1).reshape([tokens, hidden])
+        let sum = y.reshape([tokens, slots, hidden]).sum_dim(1);
+        Some(sum.reshape([tokens, hidden]))
     }
 
     /// What the adapters of one of the matrices add to each slot.
@@ -269,8 +282,13 @@ impl Moe {
                 Ok(fused_experts(x, norm, ids, weights, &self.shards()))
             }
             None => {
-                let normed = rms_norm(x.clone(), norm.weight, norm.eps);
-                Ok(x + self.experts(normed, ids, weights))
+                let (rows, own) = (x.clone(), norm.clone());
+                let y = fused_experts(rows, own, ids.clone(), weights.clone(), &self.shards());
+                let normed = rms_norm(x, norm.weight, norm.eps);
+                Ok(match self.change(&normed, &ids, &weights) {
+                    Some(change) => y + change,
+                    None => y,
+                })
             }
         }
     }

@@ -204,68 +204,136 @@ impl Step<'_> {
         Some((1 + found.count() as u64, shape))
     }
 
-    /// True if a layer's experts run product by product, because something stands beside one of them.
+    /// True if a layer's experts run product by product beside their fused pass, because an adapter
+    /// stands beside one of them.
     pub(super) fn in_parts(&self, layer: usize) -> bool {
         PARTS.iter().any(|part| self.stack(layer, part).is_some())
     }
 
-    /// The products of a layer's experts with what stands beside them, of `slots` rows; undone by
+    /// True if the activations themselves change.
+    fn bends(&self, layer: usize) -> bool {
+        PARTS[..2].iter().any(|p| self.stack(layer, p).is_some())
+    }
+
+    /// What adapters change in the output of a layer's experts, of `slots` rows; undone by
     /// [`Step::parts_back`].
-    pub(super) fn parts(&mut self, layer: usize, [slots, h, width]: [u64; 3]) {
-        let kind = self.kind();
-        let what = "experts";
+    pub(super) fn parts(&mut self, layer: usize, [slots, h, width]: [u64; 3]) -> Block {
+        let (kind, what) = (self.kind(), "experts");
+        let bends = self.bends(layer);
         let pre = self.ledger.take(kind, what, 2 * slots * width);
         for part in &PARTS[..2] {
             if let Some((_, shape)) = self.stack(layer, part) {
                 self.beside(shape, slots);
             }
         }
-        self.ledger.touch(what, 2 * slots * width);
-        let act = self.ledger.take(kind, what, slots * width);
-        self.ledger.keep(pre);
-        let y = self.ledger.take(kind, what, slots * h);
-        if let Some((_, shape)) = self.stack(layer, PARTS[2]) {
+        let l = &mut self.ledger;
+        let mut act = l.take(kind, what, slots * width);
+        let mut y = None;
+        if bends {
+            l.touch(what, 2 * slots * width);
+            let bent = l.take(kind, what, 2 * slots * width);
+            l.keep(pre);
+            let next = l.take(kind, what, slots * width);
+            l.keep(bent);
+            let difference = l.take(kind, what, slots * width);
+            l.free(act);
+            act = next;
+            let weighted = l.take(Kind::Working, what, slots * width);
+            l.keep(difference);
+            y = Some(l.take(kind, what, slots * h));
+            l.free(weighted);
+        } else {
+            l.keep(pre);
+        }
+        let adapted = self.stack(layer, PARTS[2]);
+        let weighted = self.ledger.take(kind, what, slots * width);
+        self.ledger.keep_if(adapted.is_some(), act);
+        if let Some((_, shape)) = adapted {
             self.beside(shape, slots);
         }
         let keeps = self.keeps_stack(layer, PARTS[2]);
+        let tokens = self.tokens;
         let l = &mut self.ledger;
-        l.keep_if(keeps, act);
-        l.touch(what, slots * h);
-        l.keep(y);
+        l.keep_if(keeps, weighted);
+        let y = y.unwrap_or_else(|| l.take(kind, what, slots * h));
+        let out = l.take(kind, "expert output", tokens * h);
+        l.free(y);
+        out
     }
 
-    /// The way back; the gradients of the router's weights and of the rows stay.
-    pub(super) fn parts_back(&mut self, layer: usize, [slots, h, width]: [u64; 3]) -> [Block; 2] {
+    /// The way back of the experts and of what adapters change in them: the gradients of the router's
+    /// weights and of the rows stay, of the change first. The fused pass has a deeper place in the graph
+    /// than the first product of the change, so that it goes back while gradients of the change are there.
+    pub(super) fn parts_back(
+        &mut self,
+        layer: usize,
+        [slots, h, width]: [u64; 3],
+        counts: [u64; 2],
+    ) -> [[Block; 2]; 2] {
         let what = "gradient of the experts";
-        let moe = self.config.text.moe.as_ref();
-        let experts = moe.map_or(0, |m| (m.num_experts + m.num_shared_experts) as u64);
-        let wide = self.ledger.take(Kind::Working, what, slots * h);
-        let dy = self.ledger.take(Kind::Working, what, slots * h);
-        self.ledger.touch(what, slots * h);
+        let experts = counts[1];
+        let bends = self.bends(layer);
         let dweights = self
             .ledger
             .take(Kind::Working, "gradient of the router", slots);
-        self.ledger.free(wide);
-        self.ledger.back(2);
+        let dy = self.ledger.take(Kind::Working, what, slots * h);
+        self.ledger.touch(what, slots * h);
+        self.ledger.back(1);
         if let Some((count, shape)) = self.stack(layer, PARTS[2]) {
             self.beside_back((layer, PARTS[2]), shape, slots, count);
         }
+        // Through the router's weights.
         let dact = self.ledger.take(Kind::Working, what, slots * width);
-        self.widen(experts * h * width);
-        self.ledger.free(dy);
-        let dpre = self.ledger.take(Kind::Working, what, 2 * slots * width);
-        self.ledger.free(dact);
+        self.ledger.touch(what, slots * width);
+        self.ledger.back(1);
+        let (dpre, spread) = match bends {
+            true => self.bent_back([slots, width, experts * h * width], dy, dact),
+            false => {
+                self.ledger.free(dy);
+                let dpre = self.ledger.take(Kind::Working, what, 2 * slots * width);
+                self.ledger.free(dact);
+                (dpre, None)
+            }
+        };
+        let fused = self.fused_back(layer, [slots, h, width], counts);
         self.ledger.back(1);
         for part in PARTS[..2].iter().rev() {
             if let Some((count, shape)) = self.stack(layer, part) {
                 self.beside_back((layer, part), shape, slots, count);
             }
         }
+        spread.into_iter().for_each(|b| self.ledger.free_all(b));
         self.widen(experts * 2 * h * width);
         let rows = self.ledger.take(Kind::Working, what, slots * h);
         let dnormed = self.ledger.take(Kind::Working, what, self.tokens * h);
         self.ledger.free_all([dpre, rows]);
-        [dweights, dnormed]
+        [[dweights, dnormed], fused]
+    }
+
+    /// Back to the gradients of the activations with what is added, and less those without; both
+    /// gradients that come in go. `down` are the values of a layer's matrices.
+    fn bent_back(
+        &mut self,
+        [slots, width, down]: [u64; 3],
+        dy: Block,
+        dact: Block,
+    ) -> (Block, Option<[Block; 2]>) {
+        let what = "gradient of the experts";
+        let through = self.ledger.take(Kind::Working, what, slots * width);
+        self.widen(down);
+        let l = &mut self.ledger;
+        l.free(dy);
+        let other = l.take(Kind::Working, what, slots * width);
+        l.touch(what, slots * width);
+        l.free(through);
+        l.back(1);
+        let bent = l.take(Kind::Working, what, 2 * slots * width);
+        l.free(dact);
+        l.back(1);
+        let dpre = l.take(Kind::Working, what, 2 * slots * width);
+        l.free(other);
+        let halves = l.take(Kind::Working, what, 2 * slots * width);
+        (dpre, Some([bent, halves]))
     }
 
     fn keeps_stack(&self, layer: usize, part: &str) -> bool {
@@ -280,10 +348,16 @@ impl Step<'_> {
 
     /// A frozen weight of codes, widened some rows at a time for its way back.
     pub(super) fn widen(&mut self, values: u64) {
+        let wide = self.widened(values);
+        wide.into_iter().for_each(|block| self.ledger.free(block));
+    }
+
+    /// The same, for as long as the caller needs it.
+    pub(super) fn widened(&mut self, values: u64) -> Option<Block> {
         let coded = |format| matches!(format, WeightFormat::Q8 | WeightFormat::Q4);
         let adapter = self.settings.adapter.as_ref();
-        if adapter.is_some_and(|a| coded(a.base)) {
-            self.ledger.touch("widened codes", values.min(WIDE));
-        }
+        let wanted = adapter.is_some_and(|a| coded(a.base));
+        let l = &mut self.ledger;
+        wanted.then(|| l.take(Kind::Working, "widened codes", values.min(WIDE)))
     }
 }

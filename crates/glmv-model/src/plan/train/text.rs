@@ -126,14 +126,6 @@ impl Step<'_> {
         let weights = l.take(kind, "router", slots);
         l.keep_all([logits, ids, weights]);
         let normed = l.take(kind, "norm", n * h);
-        if self.in_parts(index) {
-            let keeps = self.keeps_rows(index);
-            let out = self.ledger.take(kind, "expert output", n * h);
-            self.ledger.keep_if(keeps, normed);
-            self.parts(index, [slots, h, moe.expert_width as u64]);
-            return out;
-        }
-        let l = &mut self.ledger;
         let plan = plan_of(slots, routed).map(|len| l.take(Kind::Working, "expert plan", len));
         let act = l.take(Kind::Working, "experts", slots * moe.expert_width as u64);
         let y = l.take(Kind::Working, "experts", slots * h);
@@ -141,6 +133,13 @@ impl Step<'_> {
         l.free_all(plan);
         l.free_all([act, y]);
         l.keep(normed);
+        if self.in_parts(index) {
+            let keeps = self.keeps_rows(index);
+            let normed = self.ledger.take(kind, "norm", n * h);
+            self.ledger.keep_if(keeps, normed);
+            let change = self.parts(index, [slots, h, moe.expert_width as u64]);
+            self.ledger.free(change);
+        }
         out
     }
 
@@ -264,11 +263,19 @@ impl Step<'_> {
         let experts = routed + moe.num_shared_experts as u64;
         let slots = n * (moe.top_k + moe.num_shared_experts) as u64;
         let trains = self.trains;
-        let [dweights, dnormed] = match self.in_parts(index) {
-            true => self.parts_back(index, [slots, h, width]),
-            false => self.fused_back(index, [slots, h, width], [routed, experts]),
+        let (sizes, counts) = ([slots, h, width], [routed, experts]);
+        let (change, [dweights, dnormed]) = match self.in_parts(index) {
+            true => {
+                let [[dweights, dnormed], fused] = self.parts_back(index, sizes, counts);
+                self.ledger.back(1);
+                let dx = self.norm_back((index, "norm1"), n, h, trains.text);
+                self.ledger.free(dnormed);
+                (Some([dweights, dx]), fused)
+            }
+            false => (None, self.fused_back(index, sizes, counts)),
         };
         self.ledger.back(1);
+        change.into_iter().for_each(|b| self.ledger.free_all(b));
         let dx = self.norm_back((index, "norm1"), n, h, trains.text);
         let l = &mut self.ledger;
         l.free_all([dnormed, dx]);
@@ -287,14 +294,14 @@ impl Step<'_> {
     }
 
     /// The way back of the fused experts; the gradients of the router's weights and of the rows stay.
-    fn fused_back(
+    pub(super) fn fused_back(
         &mut self,
         index: usize,
         [slots, h, width]: [u64; 3],
         [routed, experts]: [u64; 2],
     ) -> [Block; 2] {
         let (n, trains) = (self.tokens, self.trains.text);
-        self.widen(experts * 2 * width * h);
+        let codes = self.widened(experts * 3 * width * h);
         let l = &mut self.ledger;
         let plan = plan_of(slots, routed).map(|len| l.take(Kind::Working, "expert plan", len));
         let wide = [2, 1, 2, 1].map(|parts| {
@@ -317,6 +324,7 @@ impl Step<'_> {
         }
         l.free_all(wide);
         l.free_all(plan);
+        codes.into_iter().for_each(|block| l.free(block));
         [dweights, dnormed]
     }
 }
