@@ -77,29 +77,17 @@ impl Commands<'_> {
             }
             self.go(&self.draw(&start))?;
             let recipe = text(&self.root.join("assets/recipes/pictures.toml"));
-            let (start, run) = (text(&start), text(&run));
-            let tail = [
-                "--recipe",
-                &recipe,
-                "--model",
-                &start,
-                "--out",
-                &run,
-                "--device",
-                &self.options.device,
-            ];
-            let mut args = line("train sft --plain", &tail);
             let lessons = format!("data.sources=[{{path='{}'}}]", self.file(code::LESSONS));
-            for set in [
+            let settings = [
                 lessons.as_str(),
                 "eval.sources=[]",
                 "rhythm.eval_every=0",
                 "rhythm.save_every=0",
                 "train.steps=300",
                 "train.schedule.rate=2e-3",
-            ] {
-                args.extend(["--set".into(), set.into()]);
-            }
+            ];
+            let settings = settings.map(str::to_owned);
+            let args = self.train("sft", &recipe, [&start, &run], settings);
             self.go(&args)?;
             std::fs::write(&done, "").with_context(|| text(&done))?;
         }
@@ -110,7 +98,7 @@ impl Commands<'_> {
     fn grades(&self, weak: &Path) -> Result<PathBuf> {
         let path = self.options.out.join("grades.jsonl");
         if !path.exists() {
-            let (weak, recipe, out) = (text(weak), self.small_recipe(), text(&path));
+            let (weak, recipe, out) = (text(weak), self.recipe(), text(&path));
             let (tasks, rewards) = (self.file(code::TASKS), self.file(code::REWARDS));
             let tail = [
                 "--tasks",
@@ -131,10 +119,6 @@ impl Commands<'_> {
         Ok(path)
     }
 
-    fn small_recipe(&self) -> String {
-        text(&self.root.join("assets/recipes/rl-small.toml"))
-    }
-
     /// One run, by grades or uniform.
     fn chosen(&self, weak: &Path, seed: u64, grades: Option<&Path>) -> Result<PathBuf> {
         let (kind, iterations) = match grades {
@@ -149,33 +133,21 @@ impl Commands<'_> {
         if run.exists() {
             std::fs::remove_dir_all(&run).with_context(|| text(&run))?;
         }
-        let (recipe, model, out) = (self.small_recipe(), text(weak), text(&run));
-        let tail = [
-            "--recipe",
-            &recipe,
-            "--model",
-            &model,
-            "--out",
-            &out,
-            "--device",
-            &self.options.device,
+        let mut settings = vec![
+            format!("data.tasks=['{}']", self.file(code::TASKS)),
+            format!("data.held_out=['{}']", self.file(code::HELD_OUT)),
+            format!("data.rewards='{}'", self.file(code::REWARDS)),
+            format!("rl.seed={seed}"),
+            format!("updates={UPDATES}"),
+            format!("train.steps={}", iterations * UPDATES),
+            // Room for the longest code.
+            "rl.rollout.answer_tokens=28".into(),
+            "rhythm.eval_every=4".into(),
+            "rhythm.save_every=0".into(),
+            format!("rl.curriculum.kind={kind}"),
         ];
-        let mut args = line("train rl --plain", &tail);
-        let mut set = |setting: String| args.extend(["--set".into(), setting]);
-        set(format!("data.tasks=['{}']", self.file(code::TASKS)));
-        set(format!("data.held_out=['{}']", self.file(code::HELD_OUT)));
-        set(format!("data.rewards='{}'", self.file(code::REWARDS)));
-        set(format!("rl.seed={seed}"));
-        set(format!("updates={UPDATES}"));
-        set(format!("train.steps={}", iterations * UPDATES));
-        // Room for the longest code.
-        set("rl.rollout.answer_tokens=28".into());
-        set("rhythm.eval_every=4".into());
-        set("rhythm.save_every=0".into());
-        set(format!("rl.curriculum.kind={kind}"));
-        if let Some(grades) = grades {
-            set(format!("data.grades=['{}']", text(grades)));
-        }
+        settings.extend(grades.map(|path| format!("data.grades=['{}']", text(path))));
+        let args = self.train("rl", &self.recipe(), [weak, &run], settings);
         self.go(&args)?;
         std::fs::write(&done, "").with_context(|| text(&done))?;
         Ok(run)

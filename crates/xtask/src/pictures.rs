@@ -151,18 +151,31 @@ impl Commands<'_> {
         let (captions, questions) = (source("train.caption.jsonl"), source("train.sft.jsonl"));
         let held_out = source("validation.sft.jsonl");
         let recipe = self.asset("recipes/pictures.toml");
+        let mut sets = vec![
+            format!("data.sources=[{captions}, {questions}]"),
+            format!("eval.sources=[{held_out}]"),
+        ];
+        if self.options.short {
+            sets.push("train.steps=240".into());
+        }
+        self.train("sft", &recipe, [model, run], sets)
+    }
+
+    /// `train sft` or `train rl` by a recipe, from a model into a folder, with settings of its own.
+    pub(crate) fn train(
+        &self,
+        how: &str,
+        recipe: &str,
+        [model, run]: [&Path; 2],
+        sets: impl IntoIterator<Item = String>,
+    ) -> Vec<String> {
         let (model, run, device) = (text(model), text(run), &self.options.device);
         let tail = [
-            "--recipe", &recipe, "--model", &model, "--out", &run, "--device", device,
+            "--recipe", recipe, "--model", &model, "--out", &run, "--device", device,
         ];
-        let mut all = line("train sft --plain", &tail);
-        all.extend([
-            "--set".into(),
-            format!("data.sources=[{captions}, {questions}]"),
-        ]);
-        all.extend(["--set".into(), format!("eval.sources=[{held_out}]")]);
-        if self.options.short {
-            all.extend(line("--set train.steps=240", &[]));
+        let mut all = line(&format!("train {how} --plain"), &tail);
+        for set in sets {
+            all.extend(["--set".into(), set]);
         }
         all
     }

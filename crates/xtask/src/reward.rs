@@ -185,20 +185,7 @@ impl Commands<'_> {
             true => ITERATIONS_SHORT,
             false => ITERATIONS,
         };
-        let recipe = self.recipe();
-        let (model, run) = (text(model), text(run));
-        let tail = [
-            "--recipe",
-            &recipe,
-            "--model",
-            &model,
-            "--out",
-            &run,
-            "--device",
-            &self.options.device,
-        ];
-        let mut all = line("train rl --plain", &tail);
-        for set in [
+        let sets = [
             format!("data.tasks=['{}']", self.data_file("train.rl.jsonl")),
             format!(
                 "data.held_out=['{}']",
@@ -207,10 +194,8 @@ impl Commands<'_> {
             format!("data.rewards='{}'", self.rewards()),
             format!("rl.seed={seed}"),
             format!("train.steps={iterations}"),
-        ] {
-            all.extend(["--set".into(), set]);
-        }
-        all
+        ];
+        self.train("rl", &self.recipe(), [model, run], sets)
     }
 }
 

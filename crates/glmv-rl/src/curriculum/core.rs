@@ -32,7 +32,7 @@ pub(super) struct Core {
     /// How much better tasks did when first asked than their prior said, by domain, sub-domain and tier
     /// of the prior.
     #[serde(default)]
-    shifts: BTreeMap<String, f64>,
+    shifts: BTreeMap<String, BTreeMap<String, [f64; Tier::ALL.len()]>>,
 }
 
 /// Results of one task in one iteration.
@@ -239,8 +239,8 @@ impl Core {
             }
         }
         for task in 0..self.tasks.len() {
-            let shift = self.shifts.get(&self.kin(task)).copied();
-            self.beliefs[task].age(shift.unwrap_or(0.0), &self.belief);
+            let shift = self.shift(task);
+            self.beliefs[task].age(shift, &self.belief);
         }
         self.last = Validity::of(groups.iter().map(|group| group.stats.state));
         self.iteration += 1;
@@ -254,20 +254,23 @@ impl Core {
         }
     }
 
-    /// What tasks that were graded alike have in common.
-    fn kin(&self, task: usize) -> String {
-        let Task {
-            domain, sub_domain, ..
-        } = &self.tasks[task];
-        let tier = Tier::of(self.beliefs[task].prior());
-        format!("{domain}/{sub_domain}/{}", tier.name())
+    /// How far tasks that were graded alike have moved from their prior.
+    fn shift(&self, task: usize) -> f64 {
+        let found = self.shifts.get(&self.tasks[task].domain);
+        let found = found.and_then(|of| of.get(&self.tasks[task].sub_domain));
+        found.map_or(0.0, |of| of[Tier::of(self.beliefs[task].prior()) as usize])
     }
 
     /// Learns from a task's first group how its kin stand by now.
     fn drift(&mut self, task: usize, pass_rate: f64) {
         if self.beliefs[task].seen == 0 && self.belief.drift > 0.0 {
             let gap = pass_rate - self.beliefs[task].prior();
-            let shift = self.shifts.entry(self.kin(task)).or_insert(0.0);
+            let tier = Tier::of(self.beliefs[task].prior()) as usize;
+            let Task {
+                domain, sub_domain, ..
+            } = self.tasks[task].clone();
+            let of = self.shifts.entry(domain).or_default();
+            let shift = &mut of.entry(sub_domain).or_default()[tier];
             *shift += self.belief.drift * (gap - *shift);
         }
     }
