@@ -57,13 +57,16 @@ impl Default for Recipe {
     }
 }
 
-/// The `[rollout]` section. Top-p is 1 and no setting: the trainer's log-probabilities are those of
-/// the whole distribution, and 0.9 raises the risk of garbling (GLM-V, arXiv 2507.01006, §5.3).
+/// The `[rollout]` section.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RolloutConfig {
     /// Temperature, above 0; log-probabilities are taken after it on both sides. Default 1.
     pub temperature: f64,
+    /// Share of the probability that tokens are drawn from, above 0, at most 1. Log-probabilities stay
+    /// those of the whole distribution, on both sides. Default 1: less raises the risk of garbling
+    /// (GLM-V, arXiv 2507.01006, §5.3).
+    pub top_p: f64,
     /// Tokens of reasoning, tags not counted. Default 8192.
     pub thinking_tokens: usize,
     /// Tokens of the answer, at least 1. Default 8192.
@@ -74,6 +77,7 @@ impl Default for RolloutConfig {
     fn default() -> Self {
         Self {
             temperature: 1.0,
+            top_p: 1.0,
             thinking_tokens: 8192,
             answer_tokens: 8192,
         }
@@ -143,6 +147,9 @@ impl Recipe {
         let is_warm = temperature > 0.0 && temperature.is_finite();
         self.settings().check()?;
         require(is_warm, "rollout.temperature", temperature, "above 0")?;
+        let top_p = self.rollout.top_p;
+        let is_share = top_p > 0.0 && top_p <= 1.0;
+        require(is_share, "rollout.top_p", top_p, "above 0 to 1")?;
         self.rollout.budgets().check()?;
         self.objective.resolve()?;
         self.curriculum.check(self.group_size)?;

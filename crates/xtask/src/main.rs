@@ -1,10 +1,12 @@
-//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward | curriculum | world`. CI runs the same words.
+//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward | curriculum | world | experiments`. CI runs the same words.
 
 mod curriculum;
+mod experiments;
 mod lines;
 mod lint;
 mod package;
 mod pictures;
+mod results;
 mod reward;
 mod shell;
 mod test;
@@ -29,6 +31,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                   curriculum sampling against uniform sampling, over tasks of which most are out of reach
   world [cpu|gpu|auto] [short] [OUT]
                   train the bundled model through all stages
+  experiments [cpu|gpu|auto] [short] [WORLD]
+                  what the paper found, small: from the fine-tuned checkpoint of a finished `world`
 ";
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["reward", rest @ ..] => reward::run(&root, rest)?,
         ["curriculum", rest @ ..] => curriculum::run(&root, rest)?,
         ["world", rest @ ..] => world::run(&root, rest)?,
+        ["experiments", rest @ ..] => experiments::run(&root, rest)?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
         other => bail!("{:?} is not a command\n\n{USAGE}", other.join(" ")),
     }

@@ -2,13 +2,12 @@
 //! program's own commands; with rewards that say nothing it does not. What it does is told in
 //! docs/training.md.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::pictures::{Commands, Options, line, newest, text};
+use crate::results::Results;
 
 /// Points of accuracy, in percent, that reward must bring, and that shuffled reward must not.
 const GAIN: f64 = 20.0;
@@ -111,10 +110,8 @@ fn learn(
     shuffled: bool,
 ) -> Result<f64> {
     let out = &commands.options.out;
-    let (run, results) = (out.join(name), out.join("results.jsonl"));
-    let is_done = |line: &str| line.contains(&format!("\"run\":\"{name}\""));
-    let known = std::fs::read_to_string(&results).unwrap_or_default();
-    if !known.lines().any(is_done) {
+    let (run, results) = (out.join(name), Results(out.join("results.jsonl")));
+    if results.find("run", name)?.is_none() {
         let mut args = commands.reward(weak, &run, seed);
         if shuffled {
             // The watch rightly ends such a run, and answers may become all alike: the control goes on.
@@ -126,16 +123,10 @@ fn learn(
         }
         commands.go(&args)?;
         let (before, after) = accuracy(&run)?;
-        let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).open(&results);
-        let mut file = file.with_context(|| text(&results))?;
-        let device = &commands.options.device;
-        writeln!(
-            file,
-            "{{\"run\":\"{name}\",\"seed\":{seed},\"shuffled\":{shuffled},\"device\":\"{device}\",\
-             \"before\":{before},\"after\":{after}}}"
-        )
-        .with_context(|| text(&results))?;
+        results.add(&serde_json::json!({
+            "run": name, "seed": seed, "shuffled": shuffled,
+            "device": commands.options.device, "before": before, "after": after,
+        }))?;
     }
     let (before, after) = accuracy(&run)?;
     Ok(((after - before) * 10.0).round() / 10.0)

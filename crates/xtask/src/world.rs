@@ -4,14 +4,14 @@
 
 mod stages;
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use crate::pictures::{Commands, Options, line, newest, text};
+use crate::results::Results;
 
 use stages::{Form, Set, Stage};
 
@@ -110,18 +110,13 @@ impl World<'_> {
         let asset = self.commands.root.join("assets/recipes").join(stage.recipe);
         // Beside the data: its paths count from there.
         fs::copy(&asset, &recipe).with_context(|| text(&asset))?;
-        let (recipe, model, run) = (text(&recipe), text(model), text(&run));
-        let device = &self.commands.options.device;
-        let tail = [
-            "--recipe", &recipe, "--model", &model, "--out", &run, "--device", device,
-        ];
-        let mut args = line(&format!("train {} --plain", stage.verb), &tail);
-        if device == "cpu" {
+        let changes = stage.changes.iter().map(|change| (*change).to_owned());
+        let mut args = self
+            .commands
+            .train(stage.verb, &text(&recipe), [model, &run], changes);
+        if self.commands.options.device == "cpu" {
             // Two micro-steps at once, which uses two cores better; the same bits.
             args.extend(line("--workers cpu", &[]));
-        }
-        for change in stage.changes {
-            args.extend(["--set".into(), (*change).into()]);
         }
         if newest(&checkpoints).is_ok() {
             args.push("--resume".into());
@@ -151,27 +146,17 @@ impl World<'_> {
             tables.insert((*name).into(), table);
         }
         let row = serde_json::json!({ "stage": stage, "tables": tables });
-        let path = self.out().join("results.jsonl");
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        writeln!(file.with_context(|| text(&path))?, "{row}").with_context(|| text(&path))?;
+        self.results().add(&row)?;
         accuracy(&row)
     }
 
     /// What was noted of a stage.
     fn table(&self, stage: &str) -> Result<Option<Value>> {
-        let path = self.out().join("results.jsonl");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let known = fs::read_to_string(&path).with_context(|| text(&path))?;
-        for (i, row) in known.lines().enumerate() {
-            let row: Value = serde_json::from_str(row)
-                .with_context(|| format!("{}, line {}", path.display(), i + 1))?;
-            if row["stage"] == stage {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
+        self.results().find("stage", stage)
+    }
+
+    fn results(&self) -> Results {
+        Results(self.out().join("results.jsonl"))
     }
 }
 
@@ -233,9 +218,6 @@ mod tests {
             0.5
         );
         assert!(world.table("rl").expect("a file").is_none());
-        fs::write(&path, "{}\nbroken\n").expect("writable");
-        let error = format!("{:#}", world.table("rl").expect_err("not JSON"));
-        assert!(error.contains("results.jsonl, line 2"), "{error}");
         assert!(accuracy(&serde_json::json!({"stage": "sft", "tables": {}})).is_err());
         fs::remove_dir_all(&dir).expect("there");
     }

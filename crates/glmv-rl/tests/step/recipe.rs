@@ -109,10 +109,11 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ),
     ("[mixture.domains]\nocr = 0.0\n", &["r.toml", "\"ocr\""]),
     ("[pack]\ncapacity = 0\n", &["r.toml:2", "pack.capacity"]),
+    ("[rollout]\ntop_p = 0.0\n", &["r.toml:2", "rollout.top_p"]),
     ("[harvest]\nrun = 0\n", &["r.toml:2", "harvest.run"]),
     ("[bound]\nmean_kl = -1.0\n", &["r.toml:2", "bound.mean_kl"]),
     // What TOML and serde find.
-    ("[rollout]\ntop_p = 0.9\n", &["line 2", "top_p"]),
+    ("[rollout]\ntop_k = 9\n", &["line 2", "top_k"]),
     ("[objective]\nmethod = \"ppo\"\n", &["line 2", "ppo"]),
     ("seed = -1\n", &["line 1"]),
     ("group_size = 2.5\n", &["line 1"]),

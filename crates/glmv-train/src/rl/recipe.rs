@@ -250,6 +250,7 @@ mod tests {
             ("rl.group_size=1", "group_size"),
             ("rl.rolout.temperature=1", "rolout"),
             ("rl.rollout.temperature=0", "temperature"),
+            ("rl.rollout.top_p=1.5", "top_p"),
             ("updates=5", "updates"),
             ("train.steps=9", "train.steps"),
             ("train.steps=0", "train.steps"),

@@ -89,6 +89,7 @@ impl Rollouts {
         let params = SamplingParams {
             max_new_tokens: budgets.max_tokens(&engine.think_ids()),
             temperature: recipe.rollout.temperature as f32,
+            top_p: (recipe.rollout.top_p < 1.0).then_some(recipe.rollout.top_p as f32),
             stop_ids,
             think_budget: budgets.forced_at(handling),
             forbidden_ids: engine.placeholder_ids(),

@@ -1,0 +1,242 @@
+//! `cargo xtask experiments`: what the paper (arXiv 2507.01006, §5 and 6) finds about learning from reward,
+//! measured on the bundled model by the program's own commands: docs/experiments.md.
+
+mod flaw;
+mod plan;
+mod tables;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::pictures::{Commands, Options, line, newest, text};
+use crate::results::Results;
+
+use plan::{FLAWED, Form, MIX, Run, UNIFORM};
+
+/// Runs what is missing and writes `experiments/tables.md` and the charts into the folder of a finished
+/// `cargo xtask world`, whose fine-tuned checkpoint every run starts from. What is noted in
+/// `experiments/results.jsonl` is not run again.
+///
+/// # Errors
+/// If an argument is not known, the folder has no such checkpoints, or a command fails.
+pub fn run(root: &Path, args: &[&str]) -> Result<()> {
+    let mut options = Options::of(root, "world", args)?;
+    options.out = std::path::absolute(&options.out).context("the working folder is gone")?;
+    let form = if options.short {
+        &plan::SHORT
+    } else {
+        &plan::FULL
+    };
+    let world = options.out.clone();
+    let stage = |name: &str| {
+        let why = || format!("{}: run `cargo xtask world` first", text(&world));
+        newest(&world.join(name).join("checkpoints")).with_context(why)
+    };
+    let models = [stage("long")?, stage("sft")?, stage("rl")?];
+    options.out = world.join("experiments");
+    let experiments = Experiments {
+        form,
+        commands: Commands { root, options },
+    };
+    experiments.go(&world, &models)
+}
+
+/// The experiments of a form in a folder.
+struct Experiments<'a> {
+    form: &'static Form,
+    commands: Commands<'a>,
+}
+
+impl Experiments<'_> {
+    fn out(&self) -> &Path {
+        &self.commands.options.out
+    }
+
+    fn results(&self) -> Results {
+        Results(self.out().join("results.jsonl"))
+    }
+
+    fn go(&self, world: &Path, [base, sft, rl]: &[PathBuf; 3]) -> Result<()> {
+        fs::create_dir_all(self.out()).with_context(|| text(self.out()))?;
+        self.data()?;
+        self.noted("sft", || self.eval(sft))?;
+        let runs = plan::runs(self.form);
+        for run in &runs {
+            self.noted(&run.name, || self.learn(run, sft))?;
+        }
+        for (name, model) in [("base", base), ("sft", sft), ("rl", rl)] {
+            self.noted(&format!("pass@k {name}"), || self.grades(name, model))?;
+        }
+        self.compare("rlcs.svg", &[MIX, UNIFORM])?;
+        let mut ablations = vec![MIX];
+        ablations.extend(plan::ABLATIONS.map(|(name, _)| name));
+        self.compare("ablations.svg", &ablations)?;
+        let stages = Results(world.join("results.jsonl")).rows()?;
+        let tables = tables::write(self.form, &stages, &self.results().rows()?, self.out())?;
+        println!("{tables}");
+        Ok(())
+    }
+
+    /// A row of the results, made if it is not there.
+    fn noted(&self, name: &str, make: impl FnOnce() -> Result<Value>) -> Result<()> {
+        if self.results().find("run", name)?.is_none() {
+            let found = make()?;
+            self.results()
+                .add(&json!({ "run": name, "found": found }))?;
+        }
+        Ok(())
+    }
+
+    /// Tasks of all domains and of each, and those with a flawed verifier.
+    fn data(&self) -> Result<()> {
+        let all = self.form.domains.join(",");
+        let each = self.form.domains.iter().map(|domain| (*domain, *domain));
+        for (name, domains) in [(MIX, all.as_str())].into_iter().chain(each) {
+            let folder = self.out().join("data").join(name);
+            let done = self.out().join("data").join(format!("{name}.done"));
+            if done.exists() {
+                continue;
+            }
+            let [tasks, held_out] = self.form.tasks;
+            for (split, seed, n) in [
+                ("train", "2000000", tasks),
+                ("validation", "4000", held_out),
+            ] {
+                let head = format!("gym make --layout rl {}", self.form.items);
+                let (seed, out) = (["--seed", seed, "-n", n], text(&folder));
+                let tail = [
+                    &["--domain", domains, "--split", split][..],
+                    &seed,
+                    &["--out", &out],
+                ];
+                self.commands.go(&line(&head, &tail.concat()))?;
+            }
+            fs::write(&done, "").with_context(|| text(&done))?;
+        }
+        flaw::write(&self.out().join("data"))
+    }
+
+    /// One run, and how the model that comes out answers.
+    fn learn(&self, run: &Run, sft: &Path) -> Result<Value> {
+        let folder = self.folder(&run.name);
+        if folder.exists() {
+            // It was stopped: an iteration is cheap, a run has no checkpoint before its end.
+            fs::remove_dir_all(&folder).with_context(|| text(&folder))?;
+        }
+        let tasks = self.out().join("data").join(&run.tasks);
+        let held_out = match run.name == FLAWED {
+            true => tasks.clone(),
+            false => self.out().join("data").join(MIX),
+        };
+        let rewards = match run.name == FLAWED {
+            true => tasks.join("reward.toml"),
+            // That of all domains, which the held-out tasks are of.
+            false => held_out.join("reward.toml"),
+        };
+        let file = |folder: &Path, name: &str| text(&folder.join(name));
+        let mut settings = vec![
+            format!("data.tasks=['{}']", file(&tasks, "train.rl.jsonl")),
+            format!(
+                "data.held_out=['{}']",
+                file(&held_out, "validation.rl.jsonl")
+            ),
+            format!("data.rewards='{}'", text(&rewards)),
+            format!("train.steps={}", self.form.steps),
+        ];
+        settings.extend(run.changes.iter().map(|change| (*change).to_owned()));
+        let args = self
+            .commands
+            .train("rl", &self.recipe(), [sft, &folder], settings);
+        self.commands.go(&args)?;
+        let mut found = self.eval(&newest(&folder.join("checkpoints"))?)?;
+        if run.name == FLAWED {
+            found["watch"] = flaw::watched(&folder)?;
+        }
+        Ok(found)
+    }
+
+    fn recipe(&self) -> String {
+        let recipes = self.commands.root.join("assets/recipes");
+        text(&recipes.join("tiny-experiments.toml"))
+    }
+
+    fn folder(&self, run: &str) -> PathBuf {
+        self.out().join("runs").join(run.replace(' ', "-"))
+    }
+
+    /// Accuracy with direct answers, on items of the test split.
+    fn eval(&self, model: &Path) -> Result<Value> {
+        let head = format!("gym eval --json --no-think --no-blind {}", self.form.items);
+        let domains = self.form.domains.join(",");
+        let model = text(model);
+        let tail = [
+            "--max-new-tokens",
+            "24",
+            "--seed",
+            "7000",
+            "--domain",
+            &domains,
+            "-n",
+            self.form.asked,
+            "--model",
+            &model,
+            "--device",
+            &self.commands.options.device,
+        ];
+        let printed = self.commands.read(&line(&head, &tail))?;
+        serde_json::from_str(&printed).context("`glmv gym eval --json` printed no object")
+    }
+
+    /// How many of a number of completions of each held-out task are right.
+    fn grades(&self, name: &str, model: &Path) -> Result<Value> {
+        let path = self.out().join(format!("grades-{name}.jsonl"));
+        let data = self.out().join("data").join(MIX);
+        let (tasks, rewards) = (
+            text(&data.join("validation.rl.jsonl")),
+            text(&data.join("reward.toml")),
+        );
+        let (model, recipe, out) = (text(model), self.recipe(), text(&path));
+        let samples = self.form.samples.to_string();
+        let tail = [
+            "--tasks",
+            &tasks,
+            "--rewards",
+            &rewards,
+            "--model",
+            &model,
+            "--recipe",
+            &recipe,
+            "-n",
+            &samples,
+            "--device",
+            &self.commands.options.device,
+            "--out",
+            &out,
+        ];
+        self.commands.go(&line("rl grade", &tail))?;
+        let right = Results(path)
+            .rows()?
+            .into_iter()
+            .map(|row| row["right"].clone());
+        let right: Vec<Value> = right.collect();
+        if right.iter().any(|n| !n.is_u64()) {
+            bail!("{out}: a line without \"right\"");
+        }
+        Ok(json!({ "samples": self.form.samples, "right": right }))
+    }
+
+    /// The chart of held-out accuracy over completions.
+    fn compare(&self, chart: &str, runs: &[&str]) -> Result<()> {
+        let lines = runs
+            .iter()
+            .map(|run| format!("{run}={}", text(&self.folder(run))));
+        let lines: Vec<String> = lines.collect();
+        let svg = text(&self.out().join(chart));
+        let mut tail = vec!["--svg", &svg];
+        tail.extend(lines.iter().map(String::as_str));
+        self.commands.go(&line("rl compare", &tail))
+    }
+}
