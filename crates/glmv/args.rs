@@ -49,7 +49,7 @@ pub enum Command {
     Bench(BenchArgs),
     /// Write a checkpoint with weights of 8 or 4 bits, or report what they cost.
     Quantize(QuantizeArgs),
-    /// Write a checkpoint with an adapter added to its weights.
+    /// Write a checkpoint with an adapter added to its weights, or in another type.
     Merge(MergeArgs),
     /// Score answers, check the rules of the reward, or attack them.
     #[command(subcommand)]

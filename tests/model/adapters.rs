@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use glmv::engine::{Completion, Engine, Precision, SamplingParams};
 use glmv::kernels::device::read;
 use glmv::model::{
-    AdapterConfig, Error, Glm4v, MergeOptions, Packed, Probe, Targets, merge_adapter,
+    AdapterConfig, Error, Glm4v, MergeOptions, Packed, Probe, StoreAs, Targets, merge_adapter,
     quantise_checkpoint, save_adapter,
 };
 use glmv_testkit::RawSafetensors;
@@ -69,7 +69,7 @@ fn options(dequantise: bool) -> MergeOptions {
 }
 
 fn merge(base: &Path, adapter: &Path, out: &Path, dequantise: bool) -> Result<(), Error> {
-    merge_adapter(base, adapter, out, options(dequantise), &|_, _| {})
+    merge_adapter(base, Some(adapter), out, options(dequantise), &|_, _| {})
 }
 
 /// Logits of every token of a row, by the way that trainers go.
@@ -179,6 +179,36 @@ fn a_quantised_base_is_widened_or_refused() {
     );
     let again = merge(&coded, &adapter, &out, true).unwrap_err().to_string();
     assert!(again.contains("exists already"), "{again}");
+}
+
+#[test]
+fn without_an_adapter_weights_are_stored_in_another_type() {
+    let device = Device::flex();
+    for name in MODELS {
+        let dir = TempDir::new().unwrap();
+        let write = |out: &Path, store| {
+            let options = MergeOptions {
+                store,
+                ..options(false)
+            };
+            merge_adapter(&checkpoint(name), None, out, options, &|_, _| {}).unwrap();
+            let loaded = Glm4v::load(out, &device, Precision::F32, &|_, _| {});
+            logits(&loaded.unwrap().0)
+        };
+        let exact = logits(&load(name, &device, Precision::F32));
+        let (same, narrow) = (dir.path().join("same"), dir.path().join("narrow"));
+        assert_eq!(write(&same, None), exact, "{name}");
+        let far = max_diff(&write(&narrow, Some(StoreAs::F16)), &exact);
+        assert!(far > 0.0 && far < 1e-2, "{name}: {far:e}");
+        let size = |dir: &Path| -> u64 {
+            let files = std::fs::read_dir(dir).unwrap().map(|f| f.unwrap());
+            let weights =
+                files.filter(|f| f.path().extension().is_some_and(|e| e == "safetensors"));
+            weights.map(|f| f.metadata().unwrap().len()).sum()
+        };
+        let share = size(&narrow) as f64 / size(&same) as f64;
+        assert!((0.45..0.6).contains(&share), "{name}: {share}");
+    }
 }
 
 #[test]

@@ -23,12 +23,13 @@ impl From<FloatType> for StoreAs {
 
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Checkpoint folder that the adapter belongs to.
+    /// Checkpoint folder, the one that the adapter belongs to.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Adapter folder as PEFT writes it: adapter_config.json and adapter_model.safetensors.
-    #[arg(long, value_name = "DIR")]
-    pub adapter: PathBuf,
+    /// Without it the weights stay as they are, for --store or --dequantize.
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["store", "dequantize"])]
+    pub adapter: Option<PathBuf>,
     /// Folder to write; must not exist.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

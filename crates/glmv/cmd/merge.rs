@@ -1,4 +1,5 @@
-//! `glmv merge`: a checkpoint with an adapter added to its weights, written to a new folder.
+//! `glmv merge`: a checkpoint with an adapter added to its weights, or stored in another type, written to a
+//! new folder.
 
 use crate::args::MergeArgs;
 use crate::session;
@@ -17,8 +18,9 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
         max_shard_bytes: MAX_SHARD_BYTES,
     };
     session::with_bar(false, "merging", |progress| {
-        merge_adapter(&args.model, &args.adapter, &args.out, options, progress)
-            .with_context(|| format!("cannot merge {}", args.adapter.display()))
+        let (adapter, what) = (args.adapter.as_deref(), args.adapter.as_ref());
+        merge_adapter(&args.model, adapter, &args.out, options, progress)
+            .with_context(|| format!("cannot merge {}", what.unwrap_or(&args.model).display()))
     })?;
     eprintln!("model {}", args.out.display());
     Ok(ExitCode::SUCCESS)

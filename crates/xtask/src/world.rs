@@ -241,7 +241,9 @@ mod tests {
     #[test]
     fn every_stage_of_the_short_form_must_bring_something() {
         let names = |form: &Form| form.stages.iter().map(|s| s.name).collect::<Vec<_>>();
-        assert_eq!(names(&stages::SHORT), names(&stages::FULL));
+        let mut all = names(&stages::FULL);
+        all.retain(|name| *name != "reading");
+        assert_eq!(names(&stages::SHORT), all);
         for stage in stages::SHORT.stages {
             let error = stage.judge(0.5, 0.5).expect_err(stage.name).to_string();
             assert!(

@@ -23,15 +23,16 @@ pub struct MergeOptions {
     pub max_shard_bytes: u64,
 }
 
-/// Writes the checkpoint `base` with the adapter in `adapter` added to its weights into `out`, which
-/// must not exist. Sums are f32; one tensor at a time is in memory.
+/// Writes the checkpoint `base` with the adapter in `adapter`, if any, added to its weights into `out`,
+/// which must not exist. Sums are f32; one tensor at a time is in memory. Without an adapter the weights
+/// are only stored anew.
 ///
 /// # Errors
 /// [`Error::File`] for an `out` that exists and for an adapter that does not fit; [`Error::Codes`] for a
 /// quantised base that is not to be widened; as [`Checkpoint::open`].
 pub fn merge_adapter(
     base: &Path,
-    adapter: &Path,
+    adapter: Option<&Path>,
     out: &Path,
     options: MergeOptions,
     progress: Progress<'_>,
@@ -56,14 +57,15 @@ pub fn merge_adapter(
         });
     }
     let modules = adapter_modules(&config);
+    let stored = adapter.map(|dir| Stored::open(dir, &modules)).transpose()?;
     let merging = Merging {
-        adapter: Stored::open(adapter, &modules)?,
+        adapter: stored,
         modules: modules.iter().map(|m| (m.name.as_str(), m)).collect(),
         checkpoint: &checkpoint,
         options,
     };
     let written = merging.write(&config, out, progress);
-    let written = written.and_then(|()| write_config(base, out));
+    let written = written.and_then(|()| write_config(base, out, options.store));
     let written = written.and_then(|()| copy_side_files(base, out, &SIDE_FILES));
     if written.is_err() {
         // The first error matters more than what is left of the folder, which was not there before.
@@ -73,7 +75,7 @@ pub fn merge_adapter(
 }
 
 struct Merging<'a> {
-    adapter: Stored,
+    adapter: Option<Stored>,
     modules: BTreeMap<&'a str, &'a AdapterModule>,
     checkpoint: &'a Checkpoint,
     options: MergeOptions,
@@ -134,19 +136,16 @@ impl Merging<'_> {
             }
             None => Source::find(self.checkpoint, spec)?.values(0..spec.len())?,
         };
+        let Some(adapter) = &self.adapter else {
+            return Ok(values);
+        };
         let module = spec.name.strip_suffix(".weight");
-        let module = module.filter(|name| self.adapter.has(name));
+        let module = module.filter(|name| adapter.has(name));
         if let Some(module) = module.and_then(|name| self.modules.get(name)) {
-            let a = self.adapter.values(module, Side::A)?;
-            let b = self.adapter.values(module, Side::B)?;
-            let config = &self.adapter.config;
-            add(
-                &mut values,
-                module.shape[1],
-                [&a, &b],
-                config.rank,
-                config.scale(),
-            );
+            let a = adapter.values(module, Side::A)?;
+            let b = adapter.values(module, Side::B)?;
+            let (rank, scale) = (adapter.config.rank, adapter.config.scale());
+            add(&mut values, module.shape[1], [&a, &b], rank, scale);
         }
         Ok(values)
     }
@@ -164,8 +163,8 @@ fn add(w: &mut [f32], inner: usize, [a, b]: [&[f32]; 2], rank: usize, scale: f32
     });
 }
 
-/// The base's config, without what says how its codes lie.
-fn write_config(base: &Path, out: &Path) -> Result<(), Error> {
+/// The base's config, without what says how its codes lie, and with the type of the weights if it is new.
+fn write_config(base: &Path, out: &Path, store: Option<StoreAs>) -> Result<(), Error> {
     let fail = |path: &Path, reason: String| Error::File {
         path: path.to_path_buf(),
         reason,
@@ -177,13 +176,43 @@ fn write_config(base: &Path, out: &Path) -> Result<(), Error> {
     if let Some(map) = json.as_object_mut() {
         map.shift_remove("quantization_config");
     }
+    if let Some(store) = store {
+        name_type(&mut json, store);
+    }
     let target = out.join("config.json");
     std::fs::write(&target, format!("{json:#}\n")).map_err(|e| fail(&target, e.to_string()))
+}
+
+/// Puts the type of the weights in place of the one that a config, or a part of it, tells.
+fn name_type(config: &mut serde_json::Value, store: StoreAs) {
+    let name = match store {
+        StoreAs::F32 => "float32",
+        StoreAs::F16 => "float16",
+        StoreAs::BF16 => "bfloat16",
+    };
+    for part in ["", "/text_config", "/vision_config"] {
+        for key in ["torch_dtype", "dtype"] {
+            let known = config.pointer_mut(part).and_then(|map| map.get_mut(key));
+            if let Some(known) = known.filter(|known| known.is_string()) {
+                *known = name.into();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_type_is_told_where_it_was() {
+        let mut config =
+            serde_json::json!({"torch_dtype": "bfloat16", "text_config": {"dtype": "x"}});
+        name_type(&mut config, StoreAs::F16);
+        let want =
+            serde_json::json!({"torch_dtype": "float16", "text_config": {"dtype": "float16"}});
+        assert_eq!(config, want);
+    }
 
     #[test]
     fn products_are_added_row_by_row() {

@@ -85,7 +85,7 @@ fn merge(base: &Path, adapter: &Path, out: &Path) {
         dequantise: false,
         max_shard_bytes: 1 << 30,
     };
-    merge_adapter(base, adapter, out, options, &|_, _| {}).expect("merged");
+    merge_adapter(base, Some(adapter), out, options, &|_, _| {}).expect("merged");
 }
 
 fn logprobs(model: &Glm4v, micro: &Micro) -> Vec<f32> {

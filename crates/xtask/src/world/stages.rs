@@ -124,6 +124,42 @@ pub(super) const FULL: Form = Form {
             gain: None,
         },
         Stage {
+            name: "reading",
+            verb: "pretrain",
+            recipe: "tiny-reading.toml",
+            sets: &[
+                set(
+                    "letters56",
+                    &[
+                        "--domain ocr --task lesson --level 1 --side 56 --layout caption --seed 1100000 -n 16000",
+                    ],
+                ),
+                set(
+                    "letters",
+                    &[
+                        "--domain ocr --task lesson --level 2 --layout caption --seed 1200000 -n 24000",
+                    ],
+                ),
+                set(
+                    "words",
+                    &["--domain ocr --level 1 --layout caption --seed 1300000 -n 20000"],
+                ),
+                set(
+                    "words-asked",
+                    &["--domain ocr --level 1 --nothink 0.5 --seed 1400000 -n 20000"],
+                ),
+                set(
+                    "charts-asked",
+                    &[
+                        "--domain chart --level 1 --layout caption --seed 1500000 -n 12000",
+                        "--domain chart --level 1 --nothink 0.5 --seed 1600000 -n 16000",
+                    ],
+                ),
+            ],
+            changes: &[],
+            gain: None,
+        },
+        Stage {
             name: "long",
             verb: "pretrain",
             recipe: "tiny-long.toml",
@@ -175,7 +211,8 @@ pub(super) const FULL: Form = Form {
     ],
 };
 
-/// Colours at the easy level, with the model of `cargo xtask pictures`: minutes on a processor.
+/// Colours at the easy level, with the model of `cargo xtask pictures`: minutes on a processor. It does not
+/// learn to read.
 pub(super) const SHORT: Form = Form {
     config: "configs/pictures.json",
     start: true,
