@@ -184,13 +184,21 @@ pub(super) const FULL: Form = Form {
             name: "sft",
             verb: "sft",
             recipe: "tiny-sft.toml",
-            sets: &[set(
-                "answers",
-                &[
-                    "--level 1,2 --nothink 0.4 --seed 900000 -n 33000",
-                    "--level 1,2 --nothink 0.4 --split validation --seed 1000 -n 330",
-                ],
-            )],
+            sets: &[
+                set(
+                    "answers",
+                    &[
+                        "--level 1,2 --nothink 0.4 --seed 2100000 -n 55000",
+                        "--level 1,2 --nothink 0.4 --split validation --seed 1000 -n 330",
+                    ],
+                ),
+                set(
+                    "answers-easy",
+                    &[
+                        "--domain counting,vqa,chart,ocr,video --level 1 --nothink 0.4 --seed 2200000 -n 40000",
+                    ],
+                ),
+            ],
             changes: &[],
             gain: None,
         },
