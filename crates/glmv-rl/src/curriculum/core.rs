@@ -268,9 +268,9 @@ impl Core {
             let tier = Tier::of(self.beliefs[task].prior()) as usize;
             let Task {
                 domain, sub_domain, ..
-            } = self.tasks[task].clone();
-            let of = self.shifts.entry(domain).or_default();
-            let shift = &mut of.entry(sub_domain).or_default()[tier];
+            } = &self.tasks[task];
+            let of = self.shifts.entry(domain.clone()).or_default();
+            let shift = &mut of.entry(sub_domain.clone()).or_default()[tier];
             *shift += self.belief.drift * (gap - *shift);
         }
     }
