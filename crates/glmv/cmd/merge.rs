@@ -18,9 +18,10 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
         max_shard_bytes: MAX_SHARD_BYTES,
     };
     session::with_bar(false, "merging", |progress| {
-        let (adapter, what) = (args.adapter.as_deref(), args.adapter.as_ref());
+        let adapter = args.adapter.as_deref();
+        let what = adapter.unwrap_or(&args.model);
         merge_adapter(&args.model, adapter, &args.out, options, progress)
-            .with_context(|| format!("cannot merge {}", what.unwrap_or(&args.model).display()))
+            .with_context(|| format!("cannot merge {}", what.display()))
     })?;
     eprintln!("model {}", args.out.display());
     Ok(ExitCode::SUCCESS)

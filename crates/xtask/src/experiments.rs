@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::pictures::{Commands, Options, line, newest, text};
 use crate::results::Results;
+use crate::world::left_by;
 
 use plan::{FLAWED, Form, MIX, Run, UNIFORM};
 
@@ -33,7 +34,8 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
     let world = options.out.clone();
     let stage = |name: &str| {
         let why = || format!("{}: run `cargo xtask world` first", text(&world));
-        newest(&world.join(name).join("checkpoints")).with_context(why)
+        let model = left_by(&world, name);
+        model.exists().then_some(model).with_context(why)
     };
     let models = [stage("long")?, stage("sft")?, stage("rl")?];
     options.out = world.join("experiments");

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward | curriculum | world | experiments`. CI runs the same words.
+//! The project's own commands: `cargo xtask test | lint | lines | package | pictures | reward | curriculum | world | bundle | experiments`. CI runs the same words.
 
 mod curriculum;
 mod experiments;
@@ -29,8 +29,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                   learn the same from reward alone, where a model half knows it
   curriculum [cpu|gpu|auto] [short] [OUT]
                   curriculum sampling against uniform sampling, over tasks of which most are out of reach
-  world [cpu|gpu|auto] [short] [OUT]
-                  train the bundled model through all stages
+  world [cpu|gpu|auto] [short] [bundled] [OUT]
+                  train the bundled model through all stages; with `bundled`, those it has not been through
+  bundle [cpu|gpu|auto] [WORLD]
+                  put the model of a world's last finished stage into assets/models/glmv-tiny
   experiments [cpu|gpu|auto] [short] [WORLD]
                   what the paper found, small: from the fine-tuned checkpoint of a finished `world`
 ";
@@ -58,6 +60,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ["reward", rest @ ..] => reward::run(&root, rest)?,
         ["curriculum", rest @ ..] => curriculum::run(&root, rest)?,
         ["world", rest @ ..] => world::run(&root, rest)?,
+        ["bundle", rest @ ..] => world::bundle::run(&root, rest)?,
         ["experiments", rest @ ..] => experiments::run(&root, rest)?,
         [] | ["help" | "--help" | "-h"] => print!("{USAGE}"),
         other => bail!("{:?} is not a command\n\n{USAGE}", other.join(" ")),

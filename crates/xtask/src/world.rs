@@ -2,6 +2,7 @@
 //! weights, pre-training, longer sequences with video, fine-tuning, learning from reward. What it does is
 //! told in docs/training.md; the stages are listed in `stages`.
 
+pub(crate) mod bundle;
 mod stages;
 
 use std::fs;
@@ -16,13 +17,15 @@ use crate::results::Results;
 use stages::{Form, Set, Stage};
 
 /// Makes what is missing, goes on where it was stopped, and evaluates after every stage; tables are
-/// appended to `results.jsonl` in the folder.
+/// appended to `results.jsonl` in the folder. With `bundled` a new folder begins with the model of
+/// `assets/models/glmv-tiny` and what is noted beside it.
 ///
 /// # Errors
 /// If an argument is not known, a command fails, or a stage does not improve accuracy by as much as its
 /// form asks for.
 pub fn run(root: &Path, args: &[&str]) -> Result<()> {
-    let mut options = Options::of(root, "world", args)?;
+    let (words, args): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| **arg == BUNDLED);
+    let mut options = Options::of(root, "world", &args)?;
     options.out = std::path::absolute(&options.out).context("the working folder is gone")?;
     let form = if options.short {
         &stages::SHORT
@@ -33,7 +36,22 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
         form,
         commands: Commands { root, options },
     };
+    if !words.is_empty() {
+        world.begin_with_bundled()?;
+    }
     world.go()
+}
+
+/// The word with which a run goes on from the bundled model.
+const BUNDLED: &str = "bundled";
+/// The bundled model, below the root.
+const TINY: &str = "assets/models/glmv-tiny";
+/// What is noted of the stages the bundled model went through; in its folder.
+const STAGES: &str = "stages.jsonl";
+
+/// The model a stage of a run left, as it is bundled and as the next stage begins with it.
+pub(crate) fn left_by(run: &Path, stage: &str) -> PathBuf {
+    run.join("models").join(stage)
 }
 
 /// A run of a form in a folder.
@@ -58,9 +76,6 @@ impl World<'_> {
             false => 0.0,
         };
         for stage in self.form.stages {
-            for set in stage.sets {
-                self.make(set)?;
-            }
             model = self.learn(stage, &model)?;
             let after = self.evaluated(stage.name, &model)?;
             println!(
@@ -85,6 +100,37 @@ impl World<'_> {
         line("inspect --scaled --seed 1", &tail)
     }
 
+    /// A new folder as a run from random weights would have left it.
+    fn begin_with_bundled(&self) -> Result<()> {
+        let bundled = self.commands.root.join(TINY);
+        let noted = Results(bundled.join(STAGES)).rows()?;
+        let stage = noted.last().and_then(|row| row["stage"].as_str());
+        let stage = stage.with_context(|| format!("{}: no stage is noted", text(&bundled)))?;
+        if self.results().0.exists() {
+            bail!("{}: exists already", text(&self.results().0));
+        }
+        let model = left_by(self.out(), stage);
+        fs::create_dir_all(&model).with_context(|| text(&model))?;
+        for entry in fs::read_dir(&bundled).with_context(|| text(&bundled))? {
+            let from = entry.with_context(|| text(&bundled))?.path();
+            let to = model.join(from.file_name().unwrap_or_default());
+            fs::copy(&from, &to).with_context(|| text(&from))?;
+        }
+        noted.iter().try_for_each(|row| self.results().add(row))
+    }
+
+    /// The files a stage learns from, those that are not there.
+    fn prepare(&self, stage: &Stage, recipe: &Path) -> Result<()> {
+        let recipe = fs::read_to_string(recipe).with_context(|| text(recipe))?;
+        let named = |set: &Set| {
+            let folder = format!("data/{}/", set.name);
+            recipe.contains(&folder) || stage.changes.iter().any(|c| c.contains(&folder))
+        };
+        let sets = self.form.stages.iter().flat_map(|stage| stage.sets);
+        sets.filter(|set| named(set))
+            .try_for_each(|set| self.make(set))
+    }
+
     /// The files of a set, if they are not there.
     fn make(&self, set: &Set) -> Result<()> {
         let folder = self.out().join("data").join(set.name);
@@ -99,17 +145,19 @@ impl World<'_> {
         fs::write(&done, "").with_context(|| text(&done))
     }
 
-    /// The checkpoint a stage ends with.
+    /// The model a stage leaves.
     fn learn(&self, stage: &Stage, model: &Path) -> Result<PathBuf> {
+        let left = left_by(self.out(), stage.name);
+        if left.exists() || self.table(stage.name)?.is_some() {
+            return Ok(left);
+        }
         let run = self.out().join(stage.name);
         let checkpoints = run.join("checkpoints");
-        if self.table(stage.name)?.is_some() {
-            return newest(&checkpoints);
-        }
         let recipe = self.out().join(stage.recipe);
         let asset = self.commands.root.join("assets/recipes").join(stage.recipe);
         // Beside the data: its paths count from there.
         fs::copy(&asset, &recipe).with_context(|| text(&asset))?;
+        self.prepare(stage, &recipe)?;
         let changes = stage.changes.iter().map(|change| (*change).to_owned());
         let mut args = self
             .commands
@@ -122,7 +170,11 @@ impl World<'_> {
             args.push("--resume".into());
         }
         self.commands.go(&args)?;
-        newest(&checkpoints)
+        // In f16 from stage to stage, so that it does not matter where a run went on from the bundled model.
+        let last = text(&newest(&checkpoints)?);
+        let tail = ["--model", &last, "--out", &text(&left)];
+        self.commands.go(&line("merge --store f16", &tail))?;
+        Ok(left)
     }
 
     /// Accuracy of a model by the first of the form's evaluations; all of them are noted.
@@ -132,22 +184,20 @@ impl World<'_> {
         }
         let mut tables = Map::new();
         for (name, how) in self.form.asks {
-            let tail = [
-                "--model",
-                &text(model),
-                "--device",
-                &self.commands.options.device,
-            ];
-            let printed = self
-                .commands
-                .read(&line(&format!("gym eval --json {how}"), &tail))?;
-            let table: Value = serde_json::from_str(&printed)
-                .with_context(|| format!("`glmv gym eval --json` of {stage} printed no object"))?;
-            tables.insert((*name).into(), table);
+            tables.insert((*name).into(), table(&self.commands, how, model)?);
         }
-        let row = serde_json::json!({ "stage": stage, "tables": tables });
+        let seconds = self.seconds(stage)?;
+        let row = serde_json::json!({ "stage": stage, "seconds": seconds, "tables": tables });
         self.results().add(&row)?;
         accuracy(&row)
+    }
+
+    /// How long the steps of a stage took in all, by its metrics; nothing for one that takes none.
+    fn seconds(&self, stage: &str) -> Result<Option<f64>> {
+        let path = self.out().join(stage).join("metrics.jsonl");
+        let rows = Results(path).rows()?;
+        let each = rows.iter().filter_map(|row| row["time/step"].as_f64());
+        Ok((!rows.is_empty()).then(|| each.sum()))
     }
 
     /// What was noted of a stage.
@@ -173,6 +223,25 @@ impl Stage {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// What `gym eval` says of a model, without what differs from run to run.
+fn table(commands: &Commands<'_>, how: &str, model: &Path) -> Result<Value> {
+    let tail = [
+        "--model",
+        &text(model),
+        "--device",
+        &commands.options.device,
+    ];
+    let printed = commands.read(&line(&format!("gym eval --json {how}"), &tail))?;
+    let table: Map<String, Value> = serde_json::from_str(&printed).with_context(|| {
+        format!(
+            "`glmv gym eval --json` of {} printed no object",
+            text(model)
+        )
+    })?;
+    let same = |(key, _): &(String, Value)| !["model", "seconds"].contains(&key.as_str());
+    Ok(table.into_iter().filter(same).collect::<Map<_, _>>().into())
 }
 
 /// Accuracy over all items of a row's first table, 0 to 1.
@@ -219,6 +288,25 @@ mod tests {
         );
         assert!(world.table("rl").expect("a file").is_none());
         assert!(accuracy(&serde_json::json!({"stage": "sft", "tables": {}})).is_err());
+        fs::remove_dir_all(&dir).expect("there");
+    }
+
+    #[test]
+    fn a_run_goes_on_from_the_bundled_model() {
+        let dir = shell::temp_dir("bundled-test").expect("writable");
+        let tiny = dir.join(TINY);
+        fs::create_dir_all(&tiny).expect("writable");
+        let world = world(&dir, dir.join("out"));
+        let error = world.begin_with_bundled().expect_err("no stages");
+        assert!(error.to_string().contains("no stage is noted"), "{error}");
+        let stages = ["{\"stage\":\"pretrain\"}", "{\"stage\":\"long\"}"].join("\n");
+        fs::write(tiny.join(STAGES), stages).expect("writable");
+        fs::write(tiny.join("config.json"), "{}").expect("writable");
+        world.begin_with_bundled().expect("a new folder");
+        assert!(left_by(world.out(), "long").join("config.json").exists());
+        assert!(world.table("pretrain").expect("readable").is_some());
+        let error = world.begin_with_bundled().expect_err("a second time");
+        assert!(error.to_string().contains("exists already"), "{error}");
         fs::remove_dir_all(&dir).expect("there");
     }
 
