@@ -89,7 +89,7 @@ impl From<Dtype> for Precision {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
     /// Where to run: auto (a hardware GPU, else the CPU), gpu (any adapter), gpu:N, or cpu.
     #[arg(long, default_value_t, value_name = "DEVICE")]
@@ -131,9 +131,9 @@ pub fn byte_count(text: &str) -> Result<u64, String> {
     Ok((count * unit as f64) as u64)
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Checkpoint folder as published on the hub.
+    /// Checkpoint folder as published on the hub; without it the bundled glmv-tiny answers.
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// A picture (PNG, JPEG, WebP, GIF, BMP); may be repeated.
@@ -142,7 +142,8 @@ pub struct RunArgs {
     /// A video: folder of frames, animated GIF or WebP, y4m, or anything ffmpeg reads.
     #[arg(long, value_name = "FILE")]
     pub video: Vec<PathBuf>,
-    /// The question; without it an interactive chat starts.
+    /// The question; without it an interactive chat starts, or glmv-tiny is asked about a picture of its own
+    /// where neither model nor picture is given.
     pub prompt: Option<String>,
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -162,7 +163,7 @@ pub struct RunArgs {
     pub json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SamplingArgs {
     /// Most tokens to generate.
     #[arg(long, value_name = "N")]

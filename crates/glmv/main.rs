@@ -1,6 +1,7 @@
 //! The `glmv` program: parse, dispatch, exit code. The only place that prints errors.
 
 mod args;
+mod bundled;
 mod cmd;
 mod fit;
 mod session;

@@ -4,6 +4,7 @@ mod adapters;
 mod bad_checkpoints;
 mod bad_input;
 mod bench;
+mod bundled;
 mod devices;
 mod gym;
 mod plan;

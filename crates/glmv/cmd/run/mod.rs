@@ -5,6 +5,7 @@ mod report;
 mod turn;
 
 use crate::args::RunArgs;
+use crate::bundled::{self, Bundled};
 use crate::session::{self, INTERRUPTED, Session};
 use anyhow::{Context, bail};
 use glmv_engine::{
@@ -15,20 +16,32 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use turn::Answer;
 
-const NO_MODEL: &str = "\
-no --model given. A model is a folder as published on the hub:
-  config.json, generation_config.json, tokenizer.json, chat_template.jinja,
-  preprocessor_config.json, video_preprocessor_config.json,
-  model.safetensors or model-*-of-*.safetensors with model.safetensors.index.json
-Tiny checkpoints to try lie in assets/golden; for a random one of any size run
-  glmv inspect --new CONFIG.json --out DIR";
-
 /// Runs the subcommand.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let Some(model) = &args.model else {
-        eprintln!("error: {NO_MODEL}");
-        return Ok(ExitCode::from(2));
-    };
+    match &args.model {
+        Some(model) => with_model(args, model),
+        None => {
+            let bundled = Bundled::unpack()?;
+            with_model(&with_question(args, &bundled), bundled.model())
+        }
+    }
+}
+
+/// With a picture and a question of the program's own, where nothing is asked.
+fn with_question(args: &RunArgs, bundled: &Bundled) -> RunArgs {
+    let mut args = args.clone();
+    if args.prompt.is_none() && args.image.is_empty() && args.video.is_empty() {
+        args.image = vec![bundled.picture()];
+        args.prompt = Some(bundled::QUESTION.into());
+        if !args.json {
+            eprintln!("glmv-tiny, the bundled model, sees {}.", bundled::SHOWS);
+            eprintln!("> {}", bundled::QUESTION);
+        }
+    }
+    args
+}
+
+fn with_model(args: &RunArgs, model: &Path) -> anyhow::Result<ExitCode> {
     check(args)?;
     session::handle_ctrl_c()?;
     let (quiet, vision) = (args.json, !args.image.is_empty() || !args.video.is_empty());
