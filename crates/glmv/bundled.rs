@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// What [`PICTURE`] shows, for a person at a terminal.
-pub const SHOWS: &str = "a chart of three bars: A with the value 1, B with 7, C with 4";
+pub const SHOWS: &str = "a chart with three bars: A 1, B 7, C 4";
 /// Asked where no question is given.
 pub const QUESTION: &str = "Which label has the highest value?";
 
