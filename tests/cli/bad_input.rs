@@ -95,11 +95,9 @@ fn unwritable_output_is_refused_before_the_model_runs() {
 fn usage_errors_have_code_2() {
     assert_eq!(say(&["run", "--no-such-flag"]).code, Some(2));
     assert_eq!(say(&["dance"]).code, Some(2));
-    let said = say(&["run", "Hello"]);
+    let said = say(&["gym", "eval"]);
     assert_eq!(said.code, Some(2));
-    for text in ["--model", "config.json", "inspect --new"] {
-        assert!(said.stderr.contains(text), "{}", said.stderr);
-    }
+    assert!(said.stderr.contains("--model"), "{}", said.stderr);
     assert_eq!(say(&["--help"]).code, Some(0));
     assert_clear_error(
         &run_with(&["--temperature", "-1", "Hello"]),
