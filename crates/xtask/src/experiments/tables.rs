@@ -73,7 +73,15 @@ fn gains(stages: &[Value]) -> Result<String> {
         };
         head(
             &mut text,
-            &[how, "guesser", "base", "SFT", "RL", "gain of RL"],
+            &[
+                how,
+                "guesser",
+                "base",
+                "SFT",
+                "RL",
+                "gain of RL",
+                "error removed",
+            ],
         );
         let each = domains.keys().map(|domain| Some(domain.as_str()));
         for domain in each.chain([None]) {
@@ -84,15 +92,25 @@ fn gains(stages: &[Value]) -> Result<String> {
             let guesser = at["guesser"].as_f64().context("no guesser")?;
             let _ = writeln!(
                 text,
-                "| {} | {:.1} | {b:.1} | {s:.1} | {r:.1} | {:+.1} |",
+                "| {} | {:.1} | {b:.1} | {s:.1} | {r:.1} | {:+.1} | {} |",
                 domain.unwrap_or("all"),
                 100.0 * guesser,
-                r - s
+                r - s,
+                removed(s, r)
             );
         }
         text.push('\n');
     }
     Ok(text)
+}
+
+/// Which share of the errors of one accuracy another has not, both in percent.
+fn removed(from: f64, to: f64) -> String {
+    match 100.0 - from {
+        // Nothing was wrong.
+        errors if errors <= 0.0 => "–".to_owned(),
+        errors => format!("{:.0} %", 100.0 * (to - from) / errors),
+    }
 }
 
 /// Runs by domains: points above the fine-tuned checkpoint.
@@ -232,6 +250,13 @@ mod tests {
     }
 
     #[test]
+    fn removed_errors_are_a_share_of_those_there_were() {
+        assert_eq!(removed(80.0, 86.0), "30 %");
+        assert_eq!(removed(80.0, 70.0), "-50 %");
+        assert_eq!(removed(100.0, 100.0), "–");
+    }
+
+    #[test]
     fn every_number_is_asked_for_and_every_run_has_a_line() {
         let dir = shell::temp_dir("tables-test").expect("writable");
         let table = |share: f64| {
@@ -255,7 +280,7 @@ mod tests {
         }
         let text = write(&FULL, &stages, &rows, &dir).expect("complete");
         for part in [
-            "| all | 10.0 | 20.0 | 50.0 | 75.0 | +25.0 |",
+            "| all | 10.0 | 20.0 | 50.0 | 75.0 | +25.0 | 50 % |",
             "| chart alone | +10.0 | +10.0 | +10.0 | +10.0 | +10.0 |",
             "| all domains, chart with a flaw |",
             "| all domains, KL 0.04 |",
