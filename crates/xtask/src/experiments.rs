@@ -37,13 +37,15 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
         let model = left_by(&world, name);
         model.exists().then_some(model).with_context(why)
     };
-    let models = [stage("long")?, stage("sft")?, stage("rl")?];
+    let stages = Results(world.join("results.jsonl")).rows()?;
+    let fine_tuned = tables::fine_tuned(&stages).with_context(|| text(&world))?;
+    let models = [stage("long")?, stage(fine_tuned)?, stage("rl")?];
     options.out = world.join("experiments");
     let experiments = Experiments {
         form,
         commands: Commands { root, options },
     };
-    experiments.go(&world, &models)
+    experiments.go(&stages, &models)
 }
 
 /// The experiments of a form in a folder.
@@ -61,7 +63,7 @@ impl Experiments<'_> {
         Results(self.out().join("results.jsonl"))
     }
 
-    fn go(&self, world: &Path, [base, sft, rl]: &[PathBuf; 3]) -> Result<()> {
+    fn go(&self, stages: &[Value], [base, sft, rl]: &[PathBuf; 3]) -> Result<()> {
         fs::create_dir_all(self.out()).with_context(|| text(self.out()))?;
         self.data()?;
         self.noted("sft", || self.eval(sft))?;
@@ -76,8 +78,7 @@ impl Experiments<'_> {
         let mut ablations = vec![MIX];
         ablations.extend(plan::ABLATIONS.map(|(name, _)| name));
         self.compare("ablations.svg", &ablations)?;
-        let stages = Results(world.join("results.jsonl")).rows()?;
-        let tables = tables::write(self.form, &stages, &self.results().rows()?, self.out())?;
+        let tables = tables::write(self.form, stages, &self.results().rows()?, self.out())?;
         println!("{tables}");
         Ok(())
     }

@@ -58,13 +58,26 @@ fn head(text: &mut String, columns: &[&str]) {
     let _ = writeln!(text, "|---|{}", "---:|".repeat(columns.len() - 1));
 }
 
+/// The stage that learning from reward began with: the last before it.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn fine_tuned(stages: &[Value]) -> Result<&str> {
+    let at = stages.iter().position(|row| row["stage"] == "rl");
+    let before = at.and_then(|at| stages.get(at.checked_sub(1)?));
+    let name = before.and_then(|row| row["stage"].as_str());
+    name.context(
+        "results.jsonl of the stages: no rl with a stage before it; run `cargo xtask world` first",
+    )
+}
+
 /// Domains by stages, with direct answers and with thinking.
 fn gains(stages: &[Value]) -> Result<String> {
     let of = |stage: &str| {
         let row = stages.iter().find(|row| row["stage"] == stage);
         row.with_context(|| format!("results.jsonl of the stages: no {stage}"))
     };
-    let (base, sft, rl) = (of("long")?, of("sft")?, of("rl")?);
+    let (base, sft, rl) = (of("long")?, of(fine_tuned(stages)?)?, of("rl")?);
     let mut text = String::new();
     for how in ["direct", "thinking"] {
         let Some(domains) = rl["tables"][how]["domains"].as_object() else {
@@ -266,7 +279,12 @@ mod tests {
             json!({"domains": domains, "all": of})
         };
         let stage = |name: &str, share| json!({"stage": name, "tables": {"direct": table(share)}});
-        let stages = [stage("long", 0.2), stage("sft", 0.5), stage("rl", 0.75)];
+        let stages = [
+            stage("long", 0.2),
+            stage("sft", 0.4),
+            stage("drill", 0.5),
+            stage("rl", 0.75),
+        ];
         let mut rows = vec![json!({"run": "sft", "found": table(0.5)})];
         for run in super::super::plan::runs(&FULL) {
             let mut found = table(0.6);
@@ -293,7 +311,7 @@ mod tests {
         for chart in ["passk.svg", "flaw.svg"] {
             assert!(dir.join(chart).exists(), "{chart}");
         }
-        let error = write(&FULL, &stages[..2], &rows, &dir).expect_err("no rl");
+        let error = write(&FULL, &stages[..3], &rows, &dir).expect_err("no rl");
         assert!(error.to_string().contains("no rl"), "{error}");
         rows.retain(|row| row["run"] != "pass@k sft");
         assert!(write(&FULL, &stages, &rows, &dir).is_err());

@@ -188,7 +188,7 @@ pub(super) const FULL: Form = Form {
                 set(
                     "answers",
                     &[
-                        "--level 1,2 --nothink 0.4 --seed 2100000 -n 55000",
+                        "--level 1,2 --nothink 0.4 --seed 2100000 -n 88000",
                         "--level 1,2 --nothink 0.4 --split validation --seed 1000 -n 330",
                     ],
                 ),
@@ -198,7 +198,24 @@ pub(super) const FULL: Form = Form {
                         "--domain counting,vqa,chart,ocr,video --level 1 --nothink 0.4 --seed 2200000 -n 40000",
                     ],
                 ),
+                set(
+                    "answers-reading",
+                    &["--domain chart,ocr --level 1 --nothink 0.4 --seed 2300000 -n 40000"],
+                ),
             ],
+            changes: &[],
+            gain: None,
+        },
+        Stage {
+            name: "drill",
+            verb: "sft",
+            recipe: "tiny-drill.toml",
+            sets: &[set(
+                "answers-weak",
+                &[
+                    "--domain vqa,arithmetic,geometry,spatial,gui,compare --level 1 --nothink 0.4 --seed 2400000 -n 84000",
+                ],
+            )],
             changes: &[],
             gain: None,
         },
@@ -209,7 +226,7 @@ pub(super) const FULL: Form = Form {
             sets: &[set(
                 "tasks",
                 &[
-                    "--level 1,2 --layout rl --seed 1000000 -n 11000",
+                    "--level 1,2 --layout rl --seed 1000000 -n 22000",
                     "--level 1,2 --layout rl --split validation --seed 2000 -n 220",
                 ],
             )],
