@@ -248,6 +248,7 @@ impl Glm4v {
             batch: tokens.batch,
             seq: tokens.seq,
             rope: &rope,
+            keys: None,
             angles: few.then(|| rope.angles(positions.clone())),
             positions,
             range: ints(tokens.range, [n, 2]),

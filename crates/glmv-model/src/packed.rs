@@ -1,6 +1,8 @@
 //! Several samples in one row, as the trainers run them: no token sees another sample, positions
-//! start anew with each. A pass goes layer by layer, so that a trainer may keep the inputs of the
-//! layers only and run each again for its gradients.
+//! start anew with each. What samples begin with alike, as the completions of one prompt do, is there
+//! once: only keys and values are repeated, so that each token still sees one range of them. A pass
+//! goes layer by layer, so that a trainer may keep the inputs of the layers only and run each again for
+//! its gradients.
 
 use crate::decoder::Context;
 use crate::inputs::{Features, sources};
@@ -17,9 +19,14 @@ pub struct Packed {
     pub modality: Vec<u8>,
     /// Along time, height and width, `[tokens]` each.
     positions: [Vec<i64>; 3],
-    /// First and one past the last token that each token sees, `[tokens, 2]`.
+    /// The tokens whose keys and values are seen, sample after sample; a shared one comes with every
+    /// sample it belongs to.
+    keys: Vec<i64>,
+    /// First and one past the last of those keys that each token sees, `[tokens, 2]`.
     ranges: Vec<i64>,
-    /// Tokens of each sample.
+    /// First key of each sample.
+    starts: Vec<usize>,
+    /// Tokens that each sample adds.
     lengths: Vec<usize>,
 }
 
@@ -29,6 +36,7 @@ pub struct PackedPass {
     rope: RopeTable,
     positions: Tensor<2, Int>,
     ranges: Tensor<2, Int>,
+    keys: Option<Tensor<1, Int>>,
 }
 
 impl Packed {
@@ -46,31 +54,97 @@ impl Packed {
         video_grids: &[[u32; 3]],
         merge: u32,
     ) -> Result<(), Error> {
+        self.push_behind(
+            (0, 0),
+            input_ids,
+            modality,
+            [image_grids, video_grids],
+            merge,
+        )
+    }
+
+    /// Appends a sample whose first `shared` tokens, its images and videos among them, are those of the
+    /// sample `with`: they are not computed again, and their pixels are not appended again.
+    ///
+    /// # Errors
+    /// As [`Packed::push`]; [`Error::Input`] if there is no such sample, it begins otherwise, or no token
+    /// is left. That the pictures are the same is not checked.
+    pub fn push_behind(
+        &mut self,
+        (with, shared): (usize, usize),
+        input_ids: &[u32],
+        modality: &[u8],
+        [image_grids, video_grids]: [&[[u32; 3]]; 2],
+        merge: u32,
+    ) -> Result<(), Error> {
         let n = input_ids.len();
         if n == 0 || modality.len() != n {
             let reason = format!("a sample of {n} ids and {} modalities", modality.len());
             return Err(Error::Input { reason });
         }
+        let common = match shared {
+            0 => Vec::new(),
+            _ => self.common((with, shared), input_ids, modality)?,
+        };
         let mask = vec![true; n];
         let positions = rope_index(modality, &mask, n, image_grids, video_grids, merge)?.values;
-        let start = self.tokens() as i64;
-        self.input_ids.extend(input_ids);
-        self.modality.extend(modality);
+        let (start, token) = (self.keys.len(), self.tokens());
+        self.input_ids.extend(&input_ids[shared..]);
+        self.modality.extend(&modality[shared..]);
         for (all, own) in self.positions.iter_mut().zip(positions.chunks_exact(n)) {
-            all.extend(own);
+            all.extend(&own[shared..]);
         }
-        let own = (0..n as i64).flat_map(|i| [start, start + i + 1]);
+        self.keys.extend(common);
+        self.keys.extend((token..self.tokens()).map(|i| i as i64));
+        let own = (shared..n).flat_map(|i| [start as i64, (start + i + 1) as i64]);
         self.ranges.extend(own);
-        self.lengths.push(n);
+        self.starts.push(start);
+        self.lengths.push(n - shared);
         Ok(())
     }
 
-    /// Tokens of all samples.
+    /// The first tokens of a sample, if another begins with them and goes on in text.
+    fn common(
+        &self,
+        (with, shared): (usize, usize),
+        input_ids: &[u32],
+        modality: &[u8],
+    ) -> Result<Vec<i64>, Error> {
+        let start = self.starts.get(with).copied();
+        let end = self
+            .starts
+            .get(with + 1)
+            .copied()
+            .unwrap_or(self.keys.len());
+        let keys = start.and_then(|start| self.keys[start..end].get(..shared));
+        let alike = |(i, key): (usize, &i64)| {
+            let at = *key as usize;
+            self.input_ids[at] == input_ids[i] && self.modality[at] == modality[i]
+        };
+        let keys = keys.filter(|keys| {
+            shared < input_ids.len()
+                && keys.iter().enumerate().all(alike)
+                && modality[shared..].iter().all(|kind| *kind == 0)
+        });
+        let reason = || format!("{shared} tokens are not shared with sample {with}");
+        let keys = keys.ok_or_else(|| Error::Input { reason: reason() })?;
+        Ok(keys.to_vec())
+    }
+
+    /// Tokens of all samples, shared ones once.
     pub fn tokens(&self) -> usize {
         self.input_ids.len()
     }
 
-    /// Tokens of each sample, in order.
+    /// The row of token `at` of a sample.
+    ///
+    /// # Panics
+    /// If there is no such sample or token.
+    pub fn row(&self, sample: usize, at: usize) -> usize {
+        self.keys[self.starts[sample] + at] as usize
+    }
+
+    /// Tokens that each sample adds, in order: all of its own but those it shares with one before.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
     }
@@ -101,6 +175,8 @@ impl Glm4v {
             rope: self.rope_table(&positions, &device),
             positions: Tensor::from_data(TensorData::new(positions, [3, n]), &device),
             ranges: Tensor::from_data(TensorData::new(packed.ranges.clone(), [n, 2]), &device),
+            keys: (packed.keys.len() > n)
+                .then(|| Tensor::from_data(packed.keys.as_slice(), &device)),
         })
     }
 
@@ -165,6 +241,7 @@ impl Glm4v {
             rope: &pass.rope,
             positions: pass.positions.clone(),
             range: pass.ranges.clone(),
+            keys: pass.keys.clone(),
             angles: None,
             pairing: self.pairing(),
             paging: None,
@@ -198,6 +275,42 @@ mod tests {
         assert_eq!(packed.positions[0], [0, 1, 0, 1, 1, 3]);
         assert_eq!(packed.positions[2], [0, 1, 0, 1, 2, 3]);
         assert_eq!(packed.lengths(), [2, 4]);
+    }
+
+    #[test]
+    fn a_shared_beginning_is_there_once() {
+        let mut packed = Packed::default();
+        let (modality, grids) = ([0, 1, 1, 0, 0], [[1, 2, 4]]);
+        packed
+            .push(&[7, 8, 8, 9, 3], &modality, &grids, &[], 2)
+            .unwrap();
+        packed
+            .push_behind((0, 4), &[7, 8, 8, 9, 4], &modality, [&grids, &[]], 2)
+            .unwrap();
+        // Behind the second: its first tokens are those of the first.
+        packed
+            .push_behind((1, 4), &[7, 8, 8, 9, 5], &modality, [&grids, &[]], 2)
+            .unwrap();
+        assert_eq!(packed.input_ids, [7, 8, 8, 9, 3, 4, 5]);
+        assert_eq!(packed.positions[0], [0, 1, 1, 3, 4, 4, 4]);
+        assert_eq!(packed.keys, [0, 1, 2, 3, 4, 0, 1, 2, 3, 5, 0, 1, 2, 3, 6]);
+        assert_eq!(packed.ranges[8..], [0, 5, 5, 10, 10, 15]);
+        assert_eq!(packed.lengths(), [5, 1, 1]);
+        assert_eq!([packed.row(1, 3), packed.row(2, 4)], [3, 6]);
+        // Nothing of it is taken from a sample that begins otherwise, is shorter or not there, nor for
+        // one that has nothing else, or a picture of its own.
+        let before = packed.clone();
+        for ((with, shared), ids, kinds) in [
+            ((0, 4), vec![7, 8, 8, 1, 4], vec![0, 1, 1, 0, 0]),
+            ((0, 6), vec![7, 8, 8, 9, 3, 1, 1], vec![0, 1, 1, 0, 0, 0, 0]),
+            ((3, 4), vec![7, 8, 8, 9, 4], vec![0, 1, 1, 0, 0]),
+            ((0, 5), vec![7, 8, 8, 9, 3], vec![0, 1, 1, 0, 0]),
+            ((0, 1), vec![7, 8, 8, 9, 4], vec![0, 1, 1, 0, 0]),
+        ] {
+            let error = packed.push_behind((with, shared), &ids, &kinds, [&grids, &[]], 2);
+            assert!(error.unwrap_err().to_string().contains("not shared"));
+        }
+        assert_eq!(packed, before);
     }
 
     #[test]

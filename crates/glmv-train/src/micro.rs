@@ -52,8 +52,40 @@ pub struct Micro {
     weights: Vec<f32>,
 }
 
+impl Sample {
+    /// Tokens that this sample and another begin with alike, if both ask the same: every token before the
+    /// first counted one of either is the same, and so are all pictures. At least one token of the other
+    /// is left.
+    ///
+    /// 0 where they do not.
+    pub fn shared(&self, other: &Sample) -> usize {
+        let alike =
+            |a: &(Vec<f32>, Vec<[u32; 3]>), b: &(Vec<f32>, Vec<[u32; 3]>)| a.1 == b.1 && a.0 == b.0;
+        let asked = |sample: &Sample| {
+            let first = sample.counted.iter().position(|counted| *counted);
+            first.unwrap_or(sample.counted.len())
+        };
+        let pairs = (self.input_ids.iter().zip(&self.modality))
+            .zip(other.input_ids.iter().zip(&other.modality));
+        let common = pairs.take_while(|(a, b)| a == b).count();
+        let common = common.min(other.input_ids.len().saturating_sub(1));
+        let text = |sample: &Sample| {
+            sample
+                .modality
+                .get(common..)
+                .is_some_and(|rest| rest.iter().all(|kind| *kind == 0))
+        };
+        let same = common >= asked(self).max(asked(other))
+            && text(other)
+            && alike(&self.images, &other.images)
+            && alike(&self.videos, &other.videos);
+        if same { common } else { 0 }
+    }
+}
+
 impl Micro {
-    /// Packs samples in order; `merge` is the vision tower's `spatial_merge_size`.
+    /// Packs samples in order; what one begins with as the last did that shares nothing is computed once.
+    /// `merge` is the vision tower's `spatial_merge_size`.
     ///
     /// # Errors
     /// [`Error::Sample`] and [`Error::Model`] for a sample that disagrees with itself.
@@ -65,23 +97,30 @@ impl Micro {
             merge,
             ..Micro::default()
         };
+        // The sample that the next ones may share their beginning with.
+        let mut first: Option<(usize, &Sample)> = None;
         for (index, sample) in samples.into_iter().enumerate() {
             let (n, counted) = (sample.input_ids.len(), sample.counted.len());
             if n != counted {
                 let reason = format!("{n} ids and {counted} marks");
                 return Err(Error::Sample { reason });
             }
-            let start = micro.packed.tokens();
+            let common = match first {
+                Some((with, first)) => (with, first.shared(sample)),
+                None => (0, 0),
+            };
             let (ids, modality) = (&sample.input_ids, &sample.modality);
             let (images, videos) = (&sample.images, &sample.videos);
-            micro
-                .packed
-                .push(ids, modality, &images.1, &videos.1, merge)?;
-            micro.images.push(images)?;
-            micro.videos.push(videos)?;
+            let grids = [&images.1[..], &videos.1];
+            (micro.packed).push_behind(common, ids, modality, grids, merge)?;
+            if common.1 == 0 {
+                first = Some((index, sample));
+                micro.images.push(images)?;
+                micro.videos.push(videos)?;
+            }
             for (at, id) in ids.iter().enumerate().skip(1) {
                 if sample.counted[at] {
-                    micro.rows.push(start + at - 1);
+                    micro.rows.push(micro.packed.row(index, at - 1));
                     micro.targets.push(*id);
                     micro.samples.push(index);
                     micro.weights.push(sample.weight);
@@ -91,7 +130,7 @@ impl Micro {
         Ok(micro)
     }
 
-    /// Tokens of all samples.
+    /// Tokens of all samples; shared ones count once.
     pub fn tokens(&self) -> usize {
         self.packed.tokens()
     }

@@ -76,7 +76,11 @@ impl Attention {
                 attention_paged(q, store, paging.table.clone(), range, scale, block)
             }
             _ => {
-                let shape = [batch, seq, config.num_kv_heads, head_dim];
+                let (k, v) = match &context.keys {
+                    Some(keys) => (k.select(0, keys.clone()), v.select(0, keys.clone())),
+                    None => (k, v),
+                };
+                let shape = [batch, k.dims()[0] / batch, config.num_kv_heads, head_dim];
                 attention(q, k.reshape(shape), v.reshape(shape), range, scale)
             }
         };

@@ -66,6 +66,9 @@ pub(crate) struct Context<'a> {
     pub positions: Tensor<2, Int>,
     /// `[batch * seq, 2]`, in key rows of the cache.
     pub range: Tensor<2, Int>,
+    /// The token of each key row, where some tokens are seen by several samples and there is no cache;
+    /// without it every token is a key.
+    pub keys: Option<Tensor<1, Int>>,
     /// Rotation of every token, where the fused launch of decoding may take it.
     pub angles: Option<Tensor<2>>,
     pub pairing: Pairing,

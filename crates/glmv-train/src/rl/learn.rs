@@ -1,6 +1,6 @@
 //! Loss and optimiser: a batch in, micro-steps through the model, one update out.
 
-use super::Batch;
+use super::{Batch, Row};
 use crate::{Distribution, Error, Micro, Scores, StepReport, Trainer, scores};
 use glmv_model::Glm4v;
 use glmv_rl::objective::{Metrics, Objective, Outcome, Sample};
@@ -44,17 +44,23 @@ pub(super) struct Packed {
     pub utilisation: f64,
 }
 
-/// Packs a batch into as few micro-steps as there can be.
+/// Packs a batch into as few micro-steps as there can be. Completions of one prompt stay together as far as
+/// they fit, since what they share is computed once.
 ///
 /// # Errors
 /// [`Error::Rl`] for a row longer than a micro-step.
 pub(super) fn pack(batch: &Batch, config: &PackConfig, merge: u32) -> Result<Packed, Error> {
-    let lengths: Vec<usize> = (batch.rows.iter())
-        .map(|row| row.sample.input_ids.len())
-        .collect();
+    let (units, lengths): (Vec<Range<usize>>, Vec<usize>) =
+        units(&batch.rows, config.capacity).into_iter().unzip();
     let schedule = Schedule::new(&lengths, 1, config)?;
+    let rows_of = |units_of: &[usize]| -> Vec<usize> {
+        units_of
+            .iter()
+            .flat_map(|unit| units[*unit].clone())
+            .collect()
+    };
     let rows: Vec<Vec<usize>> = (schedule.workers.iter().flatten())
-        .map(|step| step.samples.clone())
+        .map(|step| rows_of(&step.samples))
         .collect();
     let micro = |rows: &Vec<usize>| {
         let samples = rows.iter().map(|at| &batch.rows[*at].sample);
@@ -65,6 +71,26 @@ pub(super) fn pack(batch: &Batch, config: &PackConfig, merge: u32) -> Result<Pac
         utilisation: schedule.utilisation(config.capacity).unwrap_or_default(),
         rows,
     })
+}
+
+/// Neighbouring rows that share their beginning with the first of them, with the tokens that are left to
+/// compute, at most `capacity` where a row alone has no more.
+fn units(rows: &[Row], capacity: usize) -> Vec<(Range<usize>, usize)> {
+    let mut units: Vec<(Range<usize>, usize)> = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        let length = row.sample.input_ids.len();
+        if let Some((unit, tokens)) = units.last_mut() {
+            let shared = rows[unit.start].sample.shared(&row.sample);
+            let more = length - shared;
+            if shared > 0 && *tokens + more <= capacity {
+                unit.end = at + 1;
+                *tokens += more;
+                continue;
+            }
+        }
+        units.push((at..at + 1, length));
+    }
+    units
 }
 
 /// Runs one optimiser step over a batch.
@@ -166,5 +192,58 @@ impl Part<'_> {
             start..end
         };
         self.rows.iter().map(next).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sample;
+
+    fn row(prompt: &[u32], completion: usize) -> Row {
+        let mut sample = Sample::default();
+        sample.input_ids = prompt.to_vec();
+        sample
+            .input_ids
+            .extend((0..completion).map(|i| 100 + i as u32));
+        sample.modality = vec![0; sample.input_ids.len()];
+        sample.counted = (0..sample.input_ids.len())
+            .map(|i| i >= prompt.len())
+            .collect();
+        let old = vec![0.0; completion];
+        Row {
+            task: 0,
+            sample,
+            old,
+            advantage: 1.0,
+        }
+    }
+
+    #[test]
+    fn completions_of_a_prompt_stay_together_as_far_as_they_fit() {
+        let (a, b) = ([1, 2, 3, 4], [1, 2, 3, 5]);
+        let rows = [row(&a, 2), row(&a, 3), row(&a, 1), row(&b, 2), row(&b, 2)];
+        // The second begins as the first does, two tokens of its answer included; of the last, which is
+        // the one before again, one token is left.
+        assert_eq!(units(&rows, 100), [(0..3, 6 + 1 + 1), (3..5, 6 + 1)]);
+        assert_eq!(units(&rows, 7), [(0..2, 7), (2..3, 5), (3..5, 7)]);
+        let batch = Batch {
+            rows: rows.to_vec(),
+            ..Batch::default()
+        };
+        let config = PackConfig {
+            capacity: 15,
+            ..PackConfig::default()
+        };
+        let packed = pack(&batch, &config, 2).unwrap();
+        assert_eq!(packed.rows, [[0, 1, 2, 3, 4]]);
+        assert_eq!(packed.micros[0].tokens(), 15);
+        assert_eq!(packed.utilisation, 1.0);
+        // A row that does not fit alone is told.
+        let config = PackConfig {
+            capacity: 6,
+            ..PackConfig::default()
+        };
+        assert!(pack(&batch, &config, 2).is_err());
     }
 }

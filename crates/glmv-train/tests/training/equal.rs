@@ -64,6 +64,8 @@ fn a_picture_of_several_samples_is_encoded_once() {
         let with = |picture: &(Vec<f32>, Vec<[u32; 3]>)| {
             let mut other = samples[0].clone();
             other.images = picture.clone();
+            // Another question.
+            other.input_ids[0] ^= 1;
             other
                 .counted
                 .iter_mut()
@@ -93,6 +95,58 @@ fn a_picture_of_several_samples_is_encoded_once() {
         let apart = [samples[0].clone(), with(&picture)];
         let apart = micros(model, &[&apart]);
         assert_eq!(apart[0].pictures(), 2);
+        let (other, _) = sum(model, &apart, &plain());
+        assert!(distance(model, &other, &one_by_one).0 > 0.01);
+    });
+}
+
+#[test]
+fn a_prompt_of_several_samples_is_computed_once() {
+    each(|model, samples| {
+        let prompt = samples[0].counted.iter().position(|c| *c).unwrap();
+        let with = |own: &[u32]| {
+            let mut sample = samples[0].clone();
+            sample.input_ids.truncate(prompt);
+            sample.input_ids.extend(own);
+            sample.modality = vec![0; sample.input_ids.len()];
+            sample.modality[..prompt].copy_from_slice(&samples[0].modality[..prompt]);
+            sample.counted = (0..sample.input_ids.len()).map(|i| i >= prompt).collect();
+            sample
+        };
+        // The second has a token more of the first, the third is the second again.
+        let group = [with(&[7, 8, 9]), with(&[7, 5]), with(&[7, 5]), with(&[6])];
+        let packed = micros(model, &[&group]);
+        assert_eq!(packed[0].tokens(), prompt + 3 + 1 + 1 + 1);
+        assert_eq!(packed[0].counted(), 8);
+        assert_eq!(packed[0].pictures(), 1);
+        let alone: Vec<&[Sample]> = group.chunks(1).collect();
+        let alone = micros(model, &alone);
+        let (one_by_one, _) = sum(model, &alone, &plain());
+        for recompute in [Recompute::None, Recompute::Layer] {
+            let options = options(recompute, Balance::default());
+            let (found, _) = sum(model, &packed, &options);
+            close(
+                model,
+                &format!("prompt, {recompute:?}"),
+                &found,
+                &one_by_one,
+            );
+        }
+        let distribution = Distribution::default();
+        let found = scores(model, &packed[0], &distribution).unwrap().logprobs;
+        let want = (alone.iter()).flat_map(|m| scores(model, m, &distribution).unwrap().logprobs);
+        let far = |a: &[f32], b: Vec<f32>| {
+            assert_eq!(a.len(), b.len());
+            let pairs = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+            pairs.fold(0.0, f32::max)
+        };
+        assert!(far(&found, want.collect()) < 2e-5);
+        // Other prompts share nothing, whatever is asked of them, and their gradients are others.
+        let mut apart = group.clone();
+        apart[1].input_ids[prompt - 1] ^= 1;
+        apart[2].images.0[0] += 0.5;
+        let apart = micros(model, &[&apart]);
+        assert_eq!(apart[0].tokens(), 4 * prompt + 3 + 2 + 2 + 1);
         let (other, _) = sum(model, &apart, &plain());
         assert!(distance(model, &other, &one_by_one).0 > 0.01);
     });
