@@ -201,15 +201,14 @@ mod tests {
     use crate::Sample;
 
     fn row(prompt: &[u32], completion: usize) -> Row {
-        let mut sample = Sample::default();
-        sample.input_ids = prompt.to_vec();
-        sample
-            .input_ids
-            .extend((0..completion).map(|i| 100 + i as u32));
-        sample.modality = vec![0; sample.input_ids.len()];
-        sample.counted = (0..sample.input_ids.len())
-            .map(|i| i >= prompt.len())
-            .collect();
+        let own = (0..completion).map(|i| 100 + i as u32);
+        let input_ids: Vec<u32> = prompt.iter().copied().chain(own).collect();
+        let sample = Sample {
+            modality: vec![0; input_ids.len()],
+            counted: (0..input_ids.len()).map(|i| i >= prompt.len()).collect(),
+            input_ids,
+            ..Sample::default()
+        };
         let old = vec![0.0; completion];
         Row {
             task: 0,
