@@ -64,7 +64,8 @@ impl Packed {
     }
 
     /// Appends a sample whose first `shared` tokens, its images and videos among them, are those of the
-    /// sample `with`: they are not computed again, and their pixels are not appended again.
+    /// sample `with`: they are not computed again, and their pixels are not appended again. Ids and
+    /// modalities, `[tokens]`, and grids are those of the whole sample.
     ///
     /// # Errors
     /// As [`Packed::push`]; [`Error::Input`] if there is no such sample, it begins otherwise, or no token
