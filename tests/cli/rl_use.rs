@@ -62,42 +62,65 @@ pub fn harvest_and_grade(run: &Path, dir: &Path) {
     assert_eq!(said.code, Some(0), "{}", said.stderr);
 
     let grades = dir.join("grades.jsonl");
-    let mut command = glmv();
-    command.args([
-        "rl", "grade", "-n", "4", "-k", "2", "--json", "--device", "cpu",
-    ]);
-    for (option, path) in [
-        ("--tasks", place().join("tasks.jsonl")),
-        ("--rewards", place().join("reward.toml")),
-        ("--recipe", place().join("rl.toml")),
-        ("--model", weak()),
-        ("--out", grades.clone()),
-    ] {
-        command.arg(option).arg(path);
-    }
-    let said: Said = command.output().unwrap().into();
+    let tasks = place().join("tasks.jsonl");
+    let said = grade(&tasks, &grades, &["-n", "4", "-k", "2", "--json"]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let found: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(found["domains"][0]["tasks"], json!(32));
-    assert_eq!(fs::read_to_string(&grades).unwrap().lines().count(), 32);
+    let before = fs::read_to_string(&grades).unwrap();
+    assert_eq!(before.lines().count(), 32);
+    more_than_are_rolled_out_at_once(&tasks, dir, &before);
     // A run that fails leaves the file, and nothing beside it.
-    let mut command = glmv();
-    command.args(["rl", "grade", "--device", "cpu", "--adapter", "no/such"]);
-    for (option, path) in [
-        ("--tasks", place().join("tasks.jsonl")),
-        ("--rewards", place().join("reward.toml")),
-        ("--recipe", place().join("rl.toml")),
-        ("--model", weak()),
-        ("--out", grades.clone()),
-    ] {
-        command.arg(option).arg(path);
-    }
-    assert_clear_error(&command.output().unwrap().into(), &["no/such"]);
-    assert_eq!(fs::read_to_string(&grades).unwrap().lines().count(), 32);
+    let said = grade(&tasks, &grades, &["--adapter", "no/such"]);
+    assert_clear_error(&said, &["no/such"]);
+    assert_eq!(fs::read_to_string(&grades).unwrap(), before);
     assert!(!dir.join("grades.jsonl.unfinished").exists());
     let graded = format!("data.grades=[{:?}]", grades.to_str().unwrap());
     let said = learn(&dir.join("graded"), &set(&[&graded, "train.steps=1"]));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
+}
+
+fn grade(tasks: &Path, out: &Path, more: &[&str]) -> Said {
+    let mut command = glmv();
+    command.args(["rl", "grade", "--device", "cpu"]).args(more);
+    for (option, path) in [
+        ("--tasks", tasks.to_owned()),
+        ("--rewards", place().join("reward.toml")),
+        ("--recipe", place().join("rl.toml")),
+        ("--model", weak()),
+        ("--out", out.to_owned()),
+    ] {
+        command.arg(option).arg(path);
+    }
+    command.output().unwrap().into()
+}
+
+/// Nine times the 32 tasks: the first have the grades they have alone, all are there, in order.
+fn more_than_are_rolled_out_at_once(tasks: &Path, dir: &Path, alone: &str) {
+    let rows = fs::read_to_string(tasks).unwrap();
+    let copy = |n: usize| rows.replace("\"id\":\"t", &format!("\"id\":\"t{n}-"));
+    let copies: Vec<String> = (1..9).map(copy).collect();
+    let many = dir.join("many.jsonl");
+    fs::write(&many, format!("{rows}\n{}", copies.join("\n"))).unwrap();
+    let out = dir.join("many-grades.jsonl");
+    let said = grade(&many, &out, &["-n", "4"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let graded = fs::read_to_string(&out).unwrap();
+    let lines: Vec<&str> = graded.lines().collect();
+    assert_eq!(lines.len(), 9 * 32);
+    assert!(alone.lines().eq(lines[..32].iter().copied()));
+    assert!(lines[9 * 32 - 1].contains("\"t8-31\""), "{}", lines[287]);
+    let parts: Vec<Value> = (lines.iter().skip(32))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // They are drawn anew, not copied from the first.
+    let right = |row: &Value| row["right"].as_u64().unwrap();
+    assert!(parts.chunks(32).any(|part| {
+        let first = alone
+            .lines()
+            .map(|line| right(&serde_json::from_str(line).unwrap()));
+        !first.eq(part.iter().map(right))
+    }));
 }
 
 #[test]

@@ -5,6 +5,9 @@ use crate::Error;
 use glmv_rl::curriculum::{Ask, Grade};
 use std::collections::BTreeMap;
 
+/// Prompts that are rolled out before the next are made: a file may have more than memory holds.
+const AT_ONCE: usize = 256;
+
 /// Results of a domain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Examination {
@@ -98,18 +101,27 @@ impl Rollouts {
                 thinking: tasks.known(task).thinking.unwrap_or(thinks),
             })
             .collect();
-        let mut groups = self.run(0, &asks, &|_| 0, tasks, progress)?;
-        rewards.judge(&mut groups, tasks, 0)?;
-        let grade = |group: &Group| {
-            let verdicts = group.members.iter().filter_map(|m| m.verdict.as_ref());
-            let judged: Vec<f64> = verdicts.filter_map(|v| v.parts.accuracy).collect();
-            let right = judged.iter().filter(|accuracy| **accuracy >= 0.5).count();
-            (!judged.is_empty()).then(|| Grade {
-                model: model.to_owned(),
-                samples: judged.len() as u64,
-                right: right as u64,
-            })
-        };
-        Ok(groups.iter().map(grade).collect())
+        let total = (asks.len() * samples) as u64;
+        let mut grades = Vec::with_capacity(asks.len());
+        for part in asks.chunks(AT_ONCE) {
+            let before = (grades.len() * samples) as u64;
+            let mut tell = |done, _| progress(before + done, total);
+            let mut groups = self.run(0, part, &|_| 0, tasks, &mut tell)?;
+            rewards.judge(&mut groups, tasks, 0)?;
+            grades.extend(groups.iter().map(|group| grade(group, model)));
+        }
+        Ok(grades)
     }
+}
+
+/// How many of a group's completions are right, of those that could be judged.
+fn grade(group: &Group, model: &str) -> Option<Grade> {
+    let verdicts = group.members.iter().filter_map(|m| m.verdict.as_ref());
+    let judged: Vec<f64> = verdicts.filter_map(|v| v.parts.accuracy).collect();
+    let right = judged.iter().filter(|accuracy| **accuracy >= 0.5).count();
+    (!judged.is_empty()).then(|| Grade {
+        model: model.to_owned(),
+        samples: judged.len() as u64,
+        right: right as u64,
+    })
 }
