@@ -15,7 +15,7 @@ use crate::pictures::{Commands, Options, line, newest, text};
 use crate::results::Results;
 use crate::world::left_by;
 
-use plan::{FLAWED, Form, MIX, Run, UNIFORM};
+use plan::{FLAWED, Form, MIX, Run, TASKS, UNIFORM};
 
 /// Runs what is missing and writes `experiments/tables.md` and the charts into the folder of a finished
 /// `cargo xtask world`, whose fine-tuned checkpoint every run starts from. What is noted in
@@ -65,7 +65,7 @@ impl Experiments<'_> {
 
     fn go(&self, stages: &[Value], [base, sft, rl]: &[PathBuf; 3]) -> Result<()> {
         fs::create_dir_all(self.out()).with_context(|| text(self.out()))?;
-        self.data()?;
+        self.data(sft)?;
         self.noted("sft", || self.eval(sft))?;
         let runs = plan::runs(self.form);
         for run in &runs {
@@ -93,33 +93,35 @@ impl Experiments<'_> {
         Ok(())
     }
 
-    /// Tasks of all domains and of each, and those with a flawed verifier.
-    fn data(&self) -> Result<()> {
-        let all = self.form.domains.join(",");
-        let each = self.form.domains.iter().map(|domain| (*domain, *domain));
-        for (name, domains) in [(MIX, all.as_str())].into_iter().chain(each) {
-            let folder = self.out().join("data").join(name);
-            let done = self.out().join("data").join(format!("{name}.done"));
-            if done.exists() {
-                continue;
-            }
-            let [tasks, held_out] = self.form.tasks;
-            for (split, seed, n) in [
-                ("train", "2000000", tasks),
-                ("validation", "4000", held_out),
-            ] {
-                let head = format!("gym make --layout rl {}", self.form.items);
-                let (seed, out) = (["--seed", seed, "-n", n], text(&folder));
-                let tail = [
-                    &["--domain", domains, "--split", split][..],
-                    &seed,
-                    &["--out", &out],
-                ];
-                self.commands.go(&line(&head, &tail.concat()))?;
-            }
-            fs::write(&done, "").with_context(|| text(&done))?;
+    /// Tasks of all domains, graded for the model that learns, those of each, and those with a flawed
+    /// verifier.
+    fn data(&self, sft: &Path) -> Result<()> {
+        let data = self.out().join("data");
+        let folder = data.join(MIX);
+        let done = data.join("done");
+        if done.exists() {
+            return Ok(());
         }
-        flaw::write(&self.out().join("data"))
+        let domains = self.form.domains.join(",");
+        let [tasks, held_out] = self.form.tasks;
+        for (split, seed, n) in [
+            ("train", "2000000", tasks),
+            ("validation", "4000", held_out),
+        ] {
+            let head = format!("gym make --layout rl {}", self.form.items);
+            let out = text(&folder);
+            let tail = [
+                "--domain", &domains, "--split", split, "--seed", seed, "-n", n, "--out", &out,
+            ];
+            self.commands.go(&line(&head, &tail))?;
+        }
+        let all = data.join(TASKS);
+        for domain in self.form.domains {
+            of_domain(&all, domain, &folder.join(format!("{domain}.jsonl")))?;
+        }
+        self.grade(sft, &all, "4", &folder.join("grades.jsonl"))?;
+        flaw::write(&data)?;
+        fs::write(&done, "").with_context(|| text(&done))
     }
 
     /// One run, and how the model that comes out answers.
@@ -129,30 +131,22 @@ impl Experiments<'_> {
             // It was stopped: an iteration is cheap, a run has no checkpoint before its end.
             fs::remove_dir_all(&folder).with_context(|| text(&folder))?;
         }
-        let tasks = self.out().join("data").join(&run.tasks);
-        let held_out = match run.name == FLAWED {
-            true => tasks.clone(),
-            false => self.out().join("data").join(MIX),
-        };
-        let rewards = match run.name == FLAWED {
-            true => tasks.join("reward.toml"),
-            // That of all domains, which the held-out tasks are of.
-            false => held_out.join("reward.toml"),
-        };
-        let file = |folder: &Path, name: &str| text(&folder.join(name));
+        let data = self.out().join("data");
+        // Held-out tasks and rewards of all domains, also where one is learnt.
+        let near = data.join(if run.name == FLAWED { FLAWED } else { MIX });
+        let held_out = text(&near.join("validation.rl.jsonl"));
+        let grades = text(&data.join(MIX).join("grades.jsonl"));
         let mut settings = vec![
-            format!("data.tasks=['{}']", file(&tasks, "train.rl.jsonl")),
-            format!(
-                "data.held_out=['{}']",
-                file(&held_out, "validation.rl.jsonl")
-            ),
-            format!("data.rewards='{}'", text(&rewards)),
+            format!("data.tasks=['{}']", text(&data.join(&run.tasks))),
+            format!("data.grades=['{grades}']"),
+            format!("data.held_out=['{held_out}']"),
+            format!("data.rewards='{}'", text(&near.join("reward.toml"))),
             format!("train.steps={}", self.form.steps),
         ];
         settings.extend(run.changes.iter().map(|change| (*change).to_owned()));
-        let args = self
-            .commands
-            .train("rl", &self.recipe(), [sft, &folder], settings);
+        let recipe = self.recipe();
+        let mut args = self.commands.train("rl", &recipe, [sft, &folder], settings);
+        args.extend(self.commands.workers());
         self.commands.go(&args)?;
         let mut found = self.eval(&newest(&folder.join("checkpoints"))?)?;
         if run.name == FLAWED {
@@ -193,16 +187,11 @@ impl Experiments<'_> {
         serde_json::from_str(&printed).context("`glmv gym eval --json` printed no object")
     }
 
-    /// How many of a number of completions of each held-out task are right.
-    fn grades(&self, name: &str, model: &Path) -> Result<Value> {
-        let path = self.out().join(format!("grades-{name}.jsonl"));
-        let data = self.out().join("data").join(MIX);
-        let (tasks, rewards) = (
-            text(&data.join("validation.rl.jsonl")),
-            text(&data.join("reward.toml")),
-        );
-        let (model, recipe, out) = (text(model), self.recipe(), text(&path));
-        let samples = self.form.samples.to_string();
+    /// `rl grade` of a file of tasks by a number of completions of each.
+    fn grade(&self, model: &Path, tasks: &Path, samples: &str, out: &Path) -> Result<()> {
+        let rewards = text(&tasks.with_file_name("reward.toml"));
+        let (model, tasks, out) = (text(model), text(tasks), text(out));
+        let (recipe, device) = (self.recipe(), &self.commands.options.device);
         let tail = [
             "--tasks",
             &tasks,
@@ -213,13 +202,25 @@ impl Experiments<'_> {
             "--recipe",
             &recipe,
             "-n",
-            &samples,
+            samples,
             "--device",
-            &self.commands.options.device,
+            device,
             "--out",
             &out,
         ];
-        self.commands.go(&line("rl grade", &tail))?;
+        self.commands.go(&line("rl grade", &tail))
+    }
+
+    /// How many of a number of completions of each held-out task are right.
+    fn grades(&self, name: &str, model: &Path) -> Result<Value> {
+        let path = self.out().join(format!("grades-{name}.jsonl"));
+        let tasks = self
+            .out()
+            .join("data")
+            .join(MIX)
+            .join("validation.rl.jsonl");
+        self.grade(model, &tasks, &self.form.samples.to_string(), &path)?;
+        let out = text(&path);
         let right = Results(path)
             .rows()?
             .into_iter()
@@ -241,5 +242,37 @@ impl Experiments<'_> {
         let mut tail = vec!["--svg", &svg];
         tail.extend(lines.iter().map(String::as_str));
         self.commands.go(&line("rl compare", &tail))
+    }
+}
+
+/// The rows of one domain, in a file of their own beside the others.
+fn of_domain(all: &Path, domain: &str, out: &Path) -> Result<()> {
+    let mut rows = Results(all.to_owned()).rows()?;
+    rows.retain(|row| row["ability"] == domain);
+    if rows.is_empty() {
+        bail!("{}: no tasks of {domain}", text(all));
+    }
+    let rows: Vec<String> = rows.iter().map(Value::to_string).collect();
+    fs::write(out, rows.join("\n")).with_context(|| text(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell;
+
+    #[test]
+    fn a_domain_has_its_rows_in_their_order() {
+        let dir = shell::temp_dir("domain-test").expect("writable");
+        let (all, out) = (dir.join("all.jsonl"), dir.join("one.jsonl"));
+        let row = |domain: &str, id: u32| format!("{{\"ability\":\"{domain}\",\"id\":{id}}}");
+        let rows = [row("vqa", 1), row("ocr", 2), row("vqa", 3)].join("\n");
+        fs::write(&all, rows).expect("writable");
+        of_domain(&all, "vqa", &out).expect("two of them");
+        let kept = fs::read_to_string(&out).expect("written");
+        assert_eq!(kept, [row("vqa", 1), row("vqa", 3)].join("\n"));
+        let error = of_domain(&all, "gui", &out).expect_err("none");
+        assert!(error.to_string().contains("no tasks of gui"), "{error}");
+        fs::remove_dir_all(&dir).expect("there");
     }
 }

@@ -179,6 +179,14 @@ impl Commands<'_> {
         }
         all
     }
+
+    /// On the CPU device two micro-steps at once, which uses two cores better; the same bits.
+    pub(crate) fn workers(&self) -> Vec<String> {
+        match self.options.device == "cpu" {
+            true => line("--workers cpu", &[]),
+            false => Vec::new(),
+        }
+    }
 }
 
 /// The last checkpoint of a run.

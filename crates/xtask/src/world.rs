@@ -48,6 +48,8 @@ const BUNDLED: &str = "bundled";
 const TINY: &str = "assets/models/glmv-tiny";
 /// What is noted of the stages the bundled model went through; in its folder.
 const STAGES: &str = "stages.jsonl";
+/// How hard tasks are, beside them; a recipe that names it has them graded.
+const GRADES: &str = "grades.jsonl";
 
 /// The model a stage of a run left, as it is bundled and as the next stage begins with it.
 pub(crate) fn left_by(run: &Path, stage: &str) -> PathBuf {
@@ -131,6 +133,35 @@ impl World<'_> {
             .try_for_each(|set| self.make(set))
     }
 
+    /// How hard the tasks of a stage are for the model it begins with, where it is named and not there.
+    fn grade(&self, stage: &Stage, recipe: &Path, model: &Path) -> Result<()> {
+        let said = fs::read_to_string(recipe).with_context(|| text(recipe))?;
+        for set in stage.sets {
+            let folder = self.out().join("data").join(set.name);
+            let grades = folder.join(GRADES);
+            if !said.contains(&format!("data/{}/{GRADES}", set.name)) || grades.exists() {
+                continue;
+            }
+            let file = |name: &str| text(&folder.join(name));
+            let tail = [
+                "--tasks",
+                &file("train.rl.jsonl"),
+                "--rewards",
+                &file("reward.toml"),
+                "--recipe",
+                &text(recipe),
+                "--model",
+                &text(model),
+                "--device",
+                &self.commands.options.device,
+                "--out",
+                &text(&grades),
+            ];
+            self.commands.go(&line("rl grade -n 4", &tail))?;
+        }
+        Ok(())
+    }
+
     /// The files of a set, if they are not there.
     fn make(&self, set: &Set) -> Result<()> {
         let folder = self.out().join("data").join(set.name);
@@ -158,14 +189,12 @@ impl World<'_> {
         // Beside the data: its paths count from there.
         fs::copy(&asset, &recipe).with_context(|| text(&asset))?;
         self.prepare(stage, &recipe)?;
+        self.grade(stage, &recipe, model)?;
         let changes = stage.changes.iter().map(|change| (*change).to_owned());
         let mut args = self
             .commands
             .train(stage.verb, &text(&recipe), [model, &run], changes);
-        if self.commands.options.device == "cpu" {
-            // Two micro-steps at once, which uses two cores better; the same bits.
-            args.extend(line("--workers cpu", &[]));
-        }
+        args.extend(self.commands.workers());
         if newest(&checkpoints).is_ok() {
             args.push("--resume".into());
         }

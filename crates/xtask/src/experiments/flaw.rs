@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::results::Results;
 
-use super::plan::{FLAW, FLAWED, FLAWED_DOMAIN, MIX};
+use super::plan::{FLAW, FLAWED, FLAWED_DOMAIN, FLAWED_SOURCE, MIX};
 
 /// The mixed tasks with the flaw. Held-out tasks of the domain keep the right verifier under a source of
 /// their own.
@@ -27,7 +27,7 @@ pub(super) fn write(data: &Path) -> Result<()> {
         return Ok(());
     };
     fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
-    let source = source();
+    let [source, _] = FLAWED_SOURCE;
     // Pictures are named from the file's folder.
     let near = |rows: String| rows.replace("\"images/", &format!("\"../{MIX}/images/"));
     let held_out = held_out.replace(
@@ -45,15 +45,11 @@ pub(super) fn write(data: &Path) -> Result<()> {
     Ok(())
 }
 
-fn source() -> String {
-    format!("gym/{FLAWED_DOMAIN}/{FLAWED_DOMAIN}")
-}
-
 /// A reward config with the flaw and the right rule beside it, if it has the source.
 fn flawed(rewards: &str) -> Option<String> {
-    let source = source();
-    let head = format!("[sources.\"{source}\"]\ndomain = \"{FLAWED_DOMAIN}\"\n");
-    let right = format!("\n[sources.\"{source}-right\"]\ndomain = \"{FLAWED_DOMAIN}\"\n");
+    let [source, rules] = FLAWED_SOURCE;
+    let head = format!("[sources.\"{source}\"]\ndomain = \"{rules}\"\n");
+    let right = format!("\n[sources.\"{source}-right\"]\ndomain = \"{rules}\"\n");
     rewards
         .contains(&head)
         .then(|| rewards.replace(&head, &format!("{head}{FLAW}\n{right}")))
@@ -95,13 +91,13 @@ mod tests {
 
     #[test]
     fn the_flaw_stands_beside_the_right_rule() {
-        let plain = "[sources.\"gym/chart/chart\"]\ndomain = \"chart\"\n\n[sources.\"x\"]\n";
+        let plain = "[sources.\"gym/arithmetic/math\"]\ndomain = \"math\"\n\n[sources.\"x\"]\n";
         let made = flawed(plain).expect("it has charts");
         assert!(
-            made.contains("domain = \"chart\"\nparams = { rel_tol"),
+            made.contains("domain = \"math\"\nparams = { rel_tol"),
             "{made}"
         );
-        assert!(made.contains("[sources.\"gym/chart/chart-right\"]\ndomain = \"chart\"\n\n["));
+        assert!(made.contains("[sources.\"gym/arithmetic/math-right\"]\ndomain = \"math\"\n\n["));
         assert!(flawed("[sources.\"x\"]\n").is_none());
     }
 }

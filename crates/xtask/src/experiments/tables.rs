@@ -299,8 +299,8 @@ mod tests {
         let text = write(&FULL, &stages, &rows, &dir).expect("complete");
         for part in [
             "| all | 10.0 | 20.0 | 50.0 | 75.0 | +25.0 | 50 % |",
-            "| chart alone | +10.0 | +10.0 | +10.0 | +10.0 | +10.0 |",
-            "| all domains, chart with a flaw |",
+            "| arithmetic alone | +10.0 | +10.0 | +10.0 | +10.0 | +10.0 |",
+            "| all domains, arithmetic with a flaw |",
             "| all domains, KL 0.04 |",
             "| base | 25.0 | 41.7 | 50.0 |",
             "right, held out: 50.0 to 10.0 %",

@@ -223,13 +223,22 @@ pub(super) const FULL: Form = Form {
             name: "rl",
             verb: "rl",
             recipe: "tiny-rl.toml",
-            sets: &[set(
-                "tasks",
-                &[
-                    "--level 1,2 --layout rl --seed 1000000 -n 22000",
-                    "--level 1,2 --layout rl --split validation --seed 2000 -n 220",
-                ],
-            )],
+            sets: &[
+                set(
+                    "tasks",
+                    &[
+                        "--level 1,2 --layout rl --seed 1000000 -n 22000",
+                        "--level 1,2 --layout rl --split validation --seed 2000 -n 880",
+                    ],
+                ),
+                // Motion is known.
+                set(
+                    "tasks-more",
+                    &[
+                        "--domain counting,vqa,chart,ocr,arithmetic,geometry,grounding,spatial,gui,compare --level 1,2 --layout rl --seed 1050000 -n 20000",
+                    ],
+                ),
+            ],
             changes: &[],
             gain: None,
         },
@@ -320,7 +329,10 @@ pub(super) const SHORT: Form = Form {
                 ],
             )],
             changes: &[
+                "data.tasks=['data/tasks/train.rl.jsonl']",
+                "data.grades=['data/tasks/grades.jsonl']",
                 "train.steps=60",
+                "train.schedule.rate=1e-4",
                 "rl.mixture.thinking=0.0",
                 "rl.rollout.answer_tokens=12",
                 "rl.batch_groups=16",
