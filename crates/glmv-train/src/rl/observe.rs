@@ -35,6 +35,9 @@ pub struct DomainFigures {
     pub repetition: f64,
     /// Tokens.
     pub length: f64,
+    /// Tokens, without tasks that may be answered with or without thinking and were answered in the rarer
+    /// way: how many of them there are says nothing of the policy. `None` where nothing is left.
+    pub usual_length: Option<f64>,
     /// Nats per counted token, of what was trained on; `None` where nothing was.
     pub entropy: Option<f64>,
     pub ends: EndRates,
@@ -102,11 +105,11 @@ pub trait RlWatch {
 }
 
 /// Figures of every domain of `groups`. `entropies`: of what was trained on, by task: sum of nats and
-/// tokens.
+/// tokens. `thinks`: whether most of the tasks that leave it open are asked with thinking.
 pub(super) fn figures(
     groups: &[Group],
     tasks: &Tasks,
-    handling: Truncated,
+    (handling, thinks): (Truncated, bool),
     entropies: &BTreeMap<usize, (f64, usize)>,
 ) -> BTreeMap<String, DomainFigures> {
     let mut by_domain: BTreeMap<String, Vec<&Group>> = BTreeMap::new();
@@ -115,7 +118,8 @@ pub(super) fn figures(
         by_domain.entry(domain).or_default().push(group);
     }
     let figures = |(name, groups): (String, Vec<&Group>)| {
-        (name, of_domain(&groups, tasks, handling, entropies))
+        let figures = of_domain(&groups, tasks, (handling, thinks), entropies);
+        (name, figures)
     };
     by_domain.into_iter().map(figures).collect()
 }
@@ -123,7 +127,7 @@ pub(super) fn figures(
 fn of_domain(
     groups: &[&Group],
     tasks: &Tasks,
-    handling: Truncated,
+    (handling, thinks): (Truncated, bool),
     entropies: &BTreeMap<usize, (f64, usize)>,
 ) -> DomainFigures {
     let members: Vec<_> = groups.iter().flat_map(|g| &g.members).collect();
@@ -141,6 +145,13 @@ fn of_domain(
         }
     }
     answers.truncate(SHOWN_ANSWERS);
+    let lengths = || {
+        groups.iter().flat_map(|group| {
+            let is_open = tasks.known(group.task).thinking.is_none();
+            let tokens = group.members.iter().map(|m| m.tokens.len());
+            tokens.map(move |n| ((is_open, group.thinking), n))
+        })
+    };
     DomainFigures {
         completions: members.len(),
         reward: mean(members.iter().filter_map(|m| m.reward)),
@@ -152,11 +163,19 @@ fn of_domain(
                 .filter(|m| language::repeats(&m.text))
                 .count(),
         ),
-        length: mean(members.iter().map(|m| m.tokens.len() as f64)).unwrap_or_default(),
+        length: mean(lengths().map(|(_, n)| n as f64)).unwrap_or_default(),
+        usual_length: usual_length(lengths(), thinks),
         entropy: (tokens > 0).then(|| nats / tokens as f64),
         ends: batch::end_rates(groups.iter().copied(), handling),
         answers,
     }
+}
+
+/// Mean of the lengths, each with whether its task leaves thinking open and whether it was asked with it,
+/// of those that do not leave it open or were asked as `thinks` says.
+fn usual_length(lengths: impl Iterator<Item = ((bool, bool), usize)>, thinks: bool) -> Option<f64> {
+    let usual = lengths.filter(|((is_open, thinking), _)| !is_open || *thinking == thinks);
+    mean(usual.map(|(_, n)| n as f64))
 }
 
 pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -170,7 +189,9 @@ impl Iteration {
         let domains = self.domains.iter().filter_map(|(name, figures)| {
             let mut line = Map::new();
             line.insert("reward".into(), json!(figures.reward?));
-            line.insert("response_length".into(), json!(figures.length));
+            if let Some(length) = figures.usual_length {
+                line.insert("response_length".into(), json!(length));
+            }
             line.insert("repetition_rate".into(), json!(figures.repetition));
             line.insert("format_rate".into(), json!(figures.well_formed));
             if let Some(entropy) = figures.entropy {
@@ -188,5 +209,26 @@ impl Iteration {
         });
         let domains: Map<String, Value> = domains.collect();
         json!({"step": self.iteration, "domains": domains})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_many_think_does_not_change_the_length_that_is_watched() {
+        let (direct, thinking) = (((true, false), 4), ((true, true), 60));
+        let all = |lengths: &[((bool, bool), usize)]| mean(lengths.iter().map(|(_, n)| *n as f64));
+        let usual = |lengths: &[_], thinks| usual_length(lengths.iter().copied(), thinks);
+        let (few, more) = ([direct, direct, direct], [direct, thinking, direct]);
+        assert_ne!(all(&few), all(&more));
+        assert_eq!(usual(&few, false), usual(&more, false));
+        assert_eq!(usual(&more, true), Some(60.0));
+        // Longer answers of the usual way show.
+        assert_eq!(usual(&[direct, ((true, false), 8)], false), Some(6.0));
+        // What the task itself says counts, and of nothing there is no mean.
+        assert_eq!(usual(&[((false, true), 60)], false), Some(60.0));
+        assert_eq!(usual(&[thinking], false), None);
     }
 }

@@ -179,8 +179,12 @@ impl RlRecipe {
 
     /// Whether held-out tasks that leave it open are asked with thinking.
     pub fn thinks(&self) -> bool {
-        let mostly = self.rl.mixture.thinking >= 0.5;
-        self.eval.thinking.unwrap_or(mostly)
+        self.eval.thinking.unwrap_or_else(|| self.usually_thinks())
+    }
+
+    /// Whether most of the tasks that leave it open are rolled out with thinking.
+    pub fn usually_thinks(&self) -> bool {
+        self.rl.mixture.thinking >= 0.5
     }
 
     /// The recipe with its overrides, as text.

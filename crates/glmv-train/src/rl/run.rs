@@ -192,9 +192,10 @@ impl<'a, 'b> Running<'a, 'b> {
         rolled.times.all = start.elapsed().as_secs_f64();
         let handling = self.run.rollouts.handling();
         let tasks = self.run.tasks;
+        let how = (handling, self.run.recipe.usually_thinks());
         let iteration = Iteration {
             iteration: at,
-            domains: figures(&rolled.groups, tasks, handling, &entropies),
+            domains: figures(&rolled.groups, tasks, how, &entropies),
             ends: end_rates(&rolled.groups, handling),
             groups: rolled.groups,
             selection: rolled.selection,
