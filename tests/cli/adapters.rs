@@ -125,6 +125,14 @@ fn an_adapter_learns_answers_and_merges() {
     }
     let again = merge(&place, &model(), &adapter, "merged", &[]);
     assert_clear_error(&again, &["exists already", "merged"]);
+    let (model, out) = (model(), place.path("mean"));
+    let (model, out) = (model.to_str().unwrap(), out.to_str().unwrap());
+    let mean = |other: &str| say(&["merge", "--model", model, "--out", out, "--average", other]);
+    assert_clear_error(&mean("no/such"), &["no/such"]);
+    let said = mean(place.path("merged").to_str().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let weights = |dir: &str| fs::read(Path::new(dir).join("model.safetensors")).unwrap();
+    assert!(weights(out) != weights(model), "the control");
 }
 
 #[test]

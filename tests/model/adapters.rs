@@ -7,8 +7,8 @@ use burn::tensor::Device;
 use glmv::engine::{Completion, Engine, Precision, SamplingParams};
 use glmv::kernels::device::read;
 use glmv::model::{
-    AdapterConfig, Error, Glm4v, MergeOptions, Packed, Probe, StoreAs, Targets, merge_adapter,
-    quantise_checkpoint, save_adapter,
+    AdapterConfig, Error, Glm4v, MergeOptions, Packed, Probe, StoreAs, Targets,
+    average_checkpoints, merge_adapter, quantise_checkpoint, save_adapter,
 };
 use glmv_testkit::RawSafetensors;
 use std::ops::ControlFlow;
@@ -214,6 +214,50 @@ fn without_an_adapter_weights_are_stored_in_another_type() {
         };
         let share = size(&narrow) as f64 / size(&same) as f64;
         assert!((0.45..0.6).contains(&share), "{name}: {share}");
+    }
+}
+
+/// The mean of a checkpoint and of what an adapter makes of it is what a part of the adapter makes of it.
+#[test]
+fn the_mean_of_checkpoints_lies_between_them() {
+    let device = Device::flex();
+    for name in MODELS {
+        let dir = TempDir::new().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let (base, adapter) = (checkpoint(name), written(name, dir.path()));
+        let loaded = |dir: &Path| {
+            let loaded = Glm4v::load(dir, &device, Precision::F32, &|_, _| {});
+            logits(&loaded.unwrap().0)
+        };
+        let average = |others: &[PathBuf], out: &Path| {
+            average_checkpoints(&base, others, out, options(false), &|_, _| {})
+        };
+        merge(&base, &adapter, &path("far"), false).unwrap();
+        let (near, far) = (loaded(&base), loaded(&path("far")));
+        let config = std::fs::read_to_string(adapter.join(CONFIG)).unwrap();
+        for (times, alpha) in [(1, 3.0), (2, 4.0)] {
+            let out = path(&format!("mean{times}"));
+            average(&vec![path("far"); times], &out).unwrap();
+            let mut part: serde_json::Value = serde_json::from_str(&config).unwrap();
+            part["lora_alpha"] = alpha.into();
+            std::fs::write(adapter.join(CONFIG), part.to_string()).unwrap();
+            let wanted = path(&format!("part{times}"));
+            merge(&base, &adapter, &wanted, false).unwrap();
+            let (mean, wanted) = (loaded(&out), loaded(&wanted));
+            let off = max_diff(&mean, &wanted);
+            assert!(off < 1e-3, "{name}: {off:e}");
+            for control in [&near, &far] {
+                let other = max_diff(control, &wanted);
+                assert!(other > 100.0 * off, "{name}: {other:e}, {off:e}");
+            }
+        }
+        let again = average(&[path("far")], &path("mean1")).unwrap_err();
+        assert!(again.to_string().contains("exists already"), "{again}");
+        let of_another = checkpoint(MODELS.iter().find(|other| *other != name).unwrap());
+        let error = average(&[of_another], &path("none")).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("its tensors are not those of"), "{error}");
+        assert!(!path("none").exists());
     }
 }
 

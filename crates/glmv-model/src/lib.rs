@@ -35,7 +35,7 @@ mod writer;
 
 pub use adapter::{
     AdapterConfig, AdapterModule, ExpertLora, Lora, MergeOptions, Targets, adapter_modules,
-    merge_adapter, save_adapter,
+    average_checkpoints, merge_adapter, save_adapter,
 };
 pub use checkpoint::{Checkpoint, Stored};
 pub use config::Config;

@@ -28,8 +28,12 @@ pub struct MergeArgs {
     pub model: PathBuf,
     /// Adapter folder as PEFT writes it: adapter_config.json and adapter_model.safetensors.
     /// Without it the weights stay as they are, for --store or --dequantize.
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["store", "dequantize"])]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["average", "store", "dequantize"])]
     pub adapter: Option<PathBuf>,
+    /// Checkpoints of the same model, as further stages or steps of training left them: the weights become
+    /// the mean of theirs and of those of --model. One that is named twice counts twice.
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "adapter")]
+    pub average: Vec<PathBuf>,
     /// Folder to write; must not exist.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

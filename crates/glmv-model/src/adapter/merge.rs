@@ -1,4 +1,5 @@
-//! An adapter added to the weights of a checkpoint, in files: `W + scale · B A`, tensor by tensor.
+//! An adapter added to the weights of a checkpoint, in files: `W + scale · B A`, tensor by tensor; and the
+//! mean of the weights of several checkpoints.
 
 use super::peft::Stored;
 use super::{AdapterModule, Side, adapter_modules};
@@ -10,7 +11,7 @@ use crate::{Checkpoint, Config, Error, Progress};
 use rayon::prelude::*;
 use safetensors::tensor::Dtype;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How a merged checkpoint is written.
 #[derive(Clone, Copy, Debug)]
@@ -37,34 +38,61 @@ pub fn merge_adapter(
     options: MergeOptions,
     progress: Progress<'_>,
 ) -> Result<(), Error> {
-    let fail = |path: &Path, reason: String| Error::File {
-        path: path.to_path_buf(),
-        reason,
-    };
+    merged(base, (adapter, &[]), out, options, progress)
+}
+
+/// Writes the mean of the weights of `base` and of `others` into `out`, which must not exist: a uniform soup
+/// (Wortsman et al., arXiv 2203.05482), and with one other, `base` being what that was trained from, WiSE-FT
+/// halfway (arXiv 2109.01903). A folder that is named twice counts twice. Sums are f32; one tensor of each is
+/// in memory at a time. Everything but the weights is that of `base`.
+///
+/// # Errors
+/// [`Error::File`] for an `out` that exists and for one of `others` whose tensors are not those of `base`;
+/// [`Error::Codes`] for a quantised one that is not to be widened; as [`Checkpoint::open`].
+pub fn average_checkpoints(
+    base: &Path,
+    others: &[PathBuf],
+    out: &Path,
+    options: MergeOptions,
+    progress: Progress<'_>,
+) -> Result<(), Error> {
+    merged(base, (None, others), out, options, progress)
+}
+
+fn merged(
+    base: &Path,
+    (adapter, others): (Option<&Path>, &[PathBuf]),
+    out: &Path,
+    options: MergeOptions,
+    progress: Progress<'_>,
+) -> Result<(), Error> {
     if out.exists() {
         let reason = "exists already; name a folder that does not".to_string();
         return Err(fail(out, reason));
     }
     let config = Config::from_dir(base)?;
-    let checkpoint = Checkpoint::open(base)?;
-    if checkpoint.precision().is_some() && !options.dequantise {
-        return Err(Error::Codes {
-            name: base.display().to_string(),
-            reason:
-                "is quantised, and codes cannot take an adapter up: merge into the original, or \
-                     ask for the codes to be widened"
-                    .to_string(),
-        });
-    }
+    let specs = tensors(&config);
+    let checkpoint = open(base, options)?;
+    let other = |dir: &PathBuf| {
+        let same = |(a, b): (&TensorSpec, &TensorSpec)| a.name == b.name && a.shape == b.shape;
+        let theirs = tensors(&Config::from_dir(dir)?);
+        if theirs.len() != specs.len() || !theirs.iter().zip(&specs).all(same) {
+            let reason = format!("its tensors are not those of {}", base.display());
+            return Err(fail(dir, reason));
+        }
+        open(dir, options)
+    };
+    let others = others.iter().map(other).collect::<Result<Vec<_>, _>>()?;
     let modules = adapter_modules(&config);
     let stored = adapter.map(|dir| Stored::open(dir, &modules)).transpose()?;
     let merging = Merging {
         adapter: stored,
         modules: modules.iter().map(|m| (m.name.as_str(), m)).collect(),
         checkpoint: &checkpoint,
+        others,
         options,
     };
-    let written = merging.write(&config, out, progress);
+    let written = merging.write(&specs, out, progress);
     let written = written.and_then(|()| write_config(base, out, options.store));
     let written = written.and_then(|()| copy_side_files(base, out, &SIDE_FILES));
     if written.is_err() {
@@ -74,16 +102,38 @@ pub fn merge_adapter(
     written
 }
 
+/// A checkpoint whose weights may be computed with.
+fn open(dir: &Path, options: MergeOptions) -> Result<Checkpoint, Error> {
+    let checkpoint = Checkpoint::open(dir)?;
+    if checkpoint.precision().is_some() && !options.dequantise {
+        return Err(Error::Codes {
+            name: dir.display().to_string(),
+            reason:
+                "is quantised, and codes cannot take up what is added: merge into the original, or \
+                     ask for the codes to be widened"
+                    .to_string(),
+        });
+    }
+    Ok(checkpoint)
+}
+
+fn fail(path: &Path, reason: String) -> Error {
+    Error::File {
+        path: path.to_path_buf(),
+        reason,
+    }
+}
+
 struct Merging<'a> {
     adapter: Option<Stored>,
     modules: BTreeMap<&'a str, &'a AdapterModule>,
     checkpoint: &'a Checkpoint,
+    others: Vec<Checkpoint>,
     options: MergeOptions,
 }
 
 impl Merging<'_> {
-    fn write(&self, config: &Config, out: &Path, progress: Progress<'_>) -> Result<(), Error> {
-        let specs = tensors(config);
+    fn write(&self, specs: &[TensorSpec], out: &Path, progress: Progress<'_>) -> Result<(), Error> {
         let stores: Vec<StoreAs> = (specs.iter())
             .map(|spec| self.store(spec))
             .collect::<Result<_, _>>()?;
@@ -125,17 +175,17 @@ impl Merging<'_> {
         })
     }
 
-    /// The base's values with the adapter's added.
+    /// The mean of all checkpoints' values with the adapter's added.
     fn values(&self, spec: &TensorSpec) -> Result<Vec<f32>, Error> {
-        let mut values = match self.checkpoint.codes(&spec.name, &spec.shape)? {
-            Some(codes) => {
-                let cols = codes.cols;
-                let (rows, mut wide) = (spec.len() / cols.max(1), Vec::with_capacity(spec.len()));
-                codes.dequantise(&spec.name, 0..rows, 0..cols, &mut wide)?;
-                wide
-            }
-            None => Source::find(self.checkpoint, spec)?.values(0..spec.len())?,
-        };
+        let mut values = values_of(self.checkpoint, spec)?;
+        for other in &self.others {
+            let theirs = values_of(other, spec)?;
+            values.iter_mut().zip(&theirs).for_each(|(v, t)| *v += t);
+        }
+        if !self.others.is_empty() {
+            let count = (1 + self.others.len()) as f32;
+            values.iter_mut().for_each(|v| *v /= count);
+        }
         let Some(adapter) = &self.adapter else {
             return Ok(values);
         };
@@ -148,6 +198,19 @@ impl Merging<'_> {
             add(&mut values, module.shape[1], [&a, &b], rank, scale);
         }
         Ok(values)
+    }
+}
+
+/// The values of a tensor, wide.
+fn values_of(checkpoint: &Checkpoint, spec: &TensorSpec) -> Result<Vec<f32>, Error> {
+    match checkpoint.codes(&spec.name, &spec.shape)? {
+        Some(codes) => {
+            let cols = codes.cols;
+            let (rows, mut wide) = (spec.len() / cols.max(1), Vec::with_capacity(spec.len()));
+            codes.dequantise(&spec.name, 0..rows, 0..cols, &mut wide)?;
+            Ok(wide)
+        }
+        None => Source::find(checkpoint, spec)?.values(0..spec.len()),
     }
 }
 
@@ -165,10 +228,6 @@ fn add(w: &mut [f32], inner: usize, [a, b]: [&[f32]; 2], rank: usize, scale: f32
 
 /// The base's config, without what says how its codes lie, and with the type of the weights if it is new.
 fn write_config(base: &Path, out: &Path, store: Option<StoreAs>) -> Result<(), Error> {
-    let fail = |path: &Path, reason: String| Error::File {
-        path: path.to_path_buf(),
-        reason,
-    };
     let path = base.join("config.json");
     let text = std::fs::read_to_string(&path).map_err(|e| fail(&path, e.to_string()))?;
     let mut json: serde_json::Value =

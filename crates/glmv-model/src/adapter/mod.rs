@@ -18,7 +18,7 @@ mod walk;
 pub use experts::ExpertLora;
 pub(crate) use experts::Part as ExpertPart;
 pub use lora::Lora;
-pub use merge::{MergeOptions, merge_adapter};
+pub use merge::{MergeOptions, average_checkpoints, merge_adapter};
 pub use names::{AdapterModule, adapter_modules};
 pub use peft::save_adapter;
 pub use targets::Targets;
