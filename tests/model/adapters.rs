@@ -253,7 +253,7 @@ fn the_mean_of_checkpoints_lies_between_them() {
         }
         let again = average(&[path("far")], &path("mean1")).unwrap_err();
         assert!(again.to_string().contains("exists already"), "{again}");
-        let of_another = checkpoint(MODELS.iter().find(|other| *other != name).unwrap());
+        let of_another = checkpoint(MODELS.iter().find(|other| **other != name).unwrap());
         let error = average(&[of_another], &path("none")).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("its tensors are not those of"), "{error}");
