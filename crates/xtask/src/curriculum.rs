@@ -98,23 +98,8 @@ impl Commands<'_> {
     fn grades(&self, weak: &Path) -> Result<PathBuf> {
         let path = self.options.out.join("grades.jsonl");
         if !path.exists() {
-            let (weak, recipe, out) = (text(weak), self.recipe(), text(&path));
             let (tasks, rewards) = (self.file(code::TASKS), self.file(code::REWARDS));
-            let tail = [
-                "--tasks",
-                &tasks,
-                "--model",
-                &weak,
-                "--recipe",
-                &recipe,
-                "--rewards",
-                &rewards,
-                "--device",
-                &self.options.device,
-                "--out",
-                &out,
-            ];
-            self.go(&line("rl grade -n 8 -k 1", &tail))?;
+            self.grade(weak, [tasks, rewards, self.recipe()], "8", &path)?;
         }
         Ok(path)
     }

@@ -190,25 +190,8 @@ impl Experiments<'_> {
     /// `rl grade` of a file of tasks by a number of completions of each.
     fn grade(&self, model: &Path, tasks: &Path, samples: &str, out: &Path) -> Result<()> {
         let rewards = text(&tasks.with_file_name("reward.toml"));
-        let (model, tasks, out) = (text(model), text(tasks), text(out));
-        let (recipe, device) = (self.recipe(), &self.commands.options.device);
-        let tail = [
-            "--tasks",
-            &tasks,
-            "--rewards",
-            &rewards,
-            "--model",
-            &model,
-            "--recipe",
-            &recipe,
-            "-n",
-            samples,
-            "--device",
-            device,
-            "--out",
-            &out,
-        ];
-        self.commands.go(&line("rl grade", &tail))
+        let files = [text(tasks), rewards, self.recipe()];
+        self.commands.grade(model, files, samples, out)
     }
 
     /// How many of a number of completions of each held-out task are right.

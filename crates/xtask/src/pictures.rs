@@ -180,6 +180,34 @@ impl Commands<'_> {
         all
     }
 
+    /// `rl grade` of a file of tasks, with its rewards and a recipe, by `samples` completions of each.
+    pub(crate) fn grade(
+        &self,
+        model: &Path,
+        [tasks, rewards, recipe]: [String; 3],
+        samples: &str,
+        out: &Path,
+    ) -> Result<()> {
+        let (model, out, device) = (text(model), text(out), &self.options.device);
+        let tail = [
+            "--tasks",
+            &tasks,
+            "--rewards",
+            &rewards,
+            "--recipe",
+            &recipe,
+            "--model",
+            &model,
+            "-n",
+            samples,
+            "--device",
+            device,
+            "--out",
+            &out,
+        ];
+        self.go(&line("rl grade", &tail))
+    }
+
     /// On the CPU device two micro-steps at once, which uses two cores better; the same bits.
     pub(crate) fn workers(&self) -> Vec<String> {
         match self.options.device == "cpu" {

@@ -143,21 +143,8 @@ impl World<'_> {
                 continue;
             }
             let file = |name: &str| text(&folder.join(name));
-            let tail = [
-                "--tasks",
-                &file("train.rl.jsonl"),
-                "--rewards",
-                &file("reward.toml"),
-                "--recipe",
-                &text(recipe),
-                "--model",
-                &text(model),
-                "--device",
-                &self.commands.options.device,
-                "--out",
-                &text(&grades),
-            ];
-            self.commands.go(&line("rl grade -n 4", &tail))?;
+            let files = [file("train.rl.jsonl"), file("reward.toml"), text(recipe)];
+            self.commands.grade(model, files, "4", &grades)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub struct MergeOptions {
     /// Type of the weights; that of each tensor in the base without it, f32 for codes.
     pub store: Option<StoreAs>,
-    /// Widens the weights of a quantised base.
+    /// Widens the weights of quantised checkpoints.
     pub dequantise: bool,
     /// Largest file, in bytes.
     pub max_shard_bytes: u64,

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_flaw_stands_beside_the_right_rule() {
         let plain = "[sources.\"gym/arithmetic/math\"]\ndomain = \"math\"\n\n[sources.\"x\"]\n";
-        let made = flawed(plain).expect("it has charts");
+        let made = flawed(plain).expect("it has sums");
         assert!(
             made.contains("domain = \"math\"\nparams = { rel_tol"),
             "{made}"
