@@ -40,7 +40,7 @@ pub use observe::{DomainFigures, Iteration, RlWatch, Times};
 pub use recipe::{RlData, RlEval, RlRecipe};
 pub use record::{CompletionLog, CompletionRecord};
 pub use replay::{ReplayId, Replayed, replay};
-pub use reward::Rewards;
+pub use reward::{Rewards, Undecided};
 pub use rollout::{Group, Member, Progress, Rollouts};
 pub use run::RlRun;
 pub use state::{RlEnded, RlState, resume};

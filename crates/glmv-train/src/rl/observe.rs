@@ -1,6 +1,6 @@
 //! What an iteration was, and who looks at it.
 
-use super::{Agreement, Examined, Group, Learnt, Tasks, batch};
+use super::{Agreement, Examined, Group, Learnt, Tasks, Undecided, batch};
 use crate::Error;
 use glmv_reward::compare::language;
 use glmv_rl::curriculum::{Report, Selection};
@@ -55,8 +55,8 @@ pub struct Iteration {
     /// By domain.
     pub domains: BTreeMap<String, DomainFigures>,
     pub ends: EndRates,
-    /// Completions that could not be judged.
-    pub unjudged: usize,
+    /// Completions that no rule decided, nor anybody else.
+    pub undecided: Undecided,
     /// Updates of the weights, in order; empty where no group had a gradient.
     pub learnt: Vec<Learnt>,
     pub curriculum: Report,

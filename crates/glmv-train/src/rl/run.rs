@@ -7,7 +7,8 @@ use super::learn::learn;
 use super::observe::figures;
 use super::{
     Agreement, Batch, CompletionLog, CompletionRecord, Exam, Examined, Group, Iteration, Learnt,
-    Reference, Rewards, RlEnded, RlRecipe, RlState, RlWatch, Rollouts, Tasks, Times, fingerprint,
+    Reference, Rewards, RlEnded, RlRecipe, RlState, RlWatch, Rollouts, Tasks, Times, Undecided,
+    fingerprint,
 };
 use crate::{Checkpoints, Error, Trainer};
 use glmv_rl::curriculum::{self, Ask, Curriculum, Selection, State, Step};
@@ -56,7 +57,7 @@ struct Running<'a, 'b> {
 struct Rolled {
     groups: Vec<Group>,
     selection: Selection,
-    unjudged: usize,
+    undecided: Undecided,
     times: Times,
 }
 
@@ -199,7 +200,7 @@ impl<'a, 'b> Running<'a, 'b> {
             ends: end_rates(&rolled.groups, handling),
             groups: rolled.groups,
             selection: rolled.selection,
-            unjudged: rolled.unjudged,
+            undecided: rolled.undecided,
             learnt,
             curriculum: self.curriculum.report(),
             weights,
@@ -219,7 +220,7 @@ impl<'a, 'b> Running<'a, 'b> {
 
     /// Rolls out until the curriculum has its step.
     fn roll(&mut self, at: u64) -> Result<Rolled, Error> {
-        let (mut groups, mut unjudged) = (Vec::<Group>::new(), 0);
+        let (mut groups, mut undecided) = (Vec::<Group>::new(), Undecided::default());
         let mut times = Times::default();
         let mut asks: Vec<Ask> = self.curriculum.begin()?;
         loop {
@@ -234,7 +235,7 @@ impl<'a, 'b> Running<'a, 'b> {
             let mut new = (self.run.rollouts).run(at, &asks, &have, tasks, &mut phase)?;
             times.rollout += rolling.elapsed().as_secs_f64();
             let judging = Instant::now();
-            unjudged += self.run.rewards.judge(&mut new, tasks, at)?;
+            undecided += self.run.rewards.judge(&mut new, tasks, at)?;
             times.reward += judging.elapsed().as_secs_f64();
             let handling = self.run.rollouts.handling();
             let replies: Vec<_> = new.iter().map(|group| reply(group, handling)).collect();
@@ -250,7 +251,7 @@ impl<'a, 'b> Running<'a, 'b> {
                     return Ok(Rolled {
                         groups,
                         selection,
-                        unjudged,
+                        undecided,
                         times,
                     });
                 }

@@ -1,11 +1,12 @@
 //! `glmv rl grade`: the share of right completions of every task, for the curriculum.
 
 use crate::args::RlGradeArgs;
+use crate::cmd::train::rl_rewards;
 use crate::session::{self, Source};
 use anyhow::{Context as _, bail};
 use glmv_reward::RewardSystem;
 use glmv_rl::curriculum::{Grade, Tier, pass_at_k};
-use glmv_train::rl::{GradeLine, Rewards, RlRecipe, Rollouts, Tasks};
+use glmv_train::rl::{GradeLine, RlRecipe, Rollouts, Tasks};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -17,9 +18,16 @@ pub fn run(args: &RlGradeArgs) -> anyhow::Result<ExitCode> {
     if args.n == 0 || args.k == 0 || args.k > args.n as u64 {
         bail!("-n {} -k {}: needs 1 <= k <= n", args.n, args.k);
     }
-    let recipe = RlRecipe::read(&args.recipe, &[])?;
+    let mut recipe = RlRecipe::read(&args.recipe, &[])?;
+    // The tasks may be a part of those the recipe is for, and are judged as they will be.
+    recipe.shuffle_rewards = false;
     let system = RewardSystem::from_file(&args.rewards)?;
     let tasks = Tasks::read(&args.tasks, &system, &[])?;
+    recipe
+        .data
+        .user
+        .retain(|source, _| tasks.has_source(source));
+    let rewards = rl_rewards(&recipe, &[&tasks])?;
     let unfinished = Unfinished::create(&args.out)?;
     let source = Source::Folder(&args.model);
     let model = session::load_model(&source, &args.device, None, false, args.json)?.model;
@@ -29,7 +37,7 @@ pub fn run(args: &RlGradeArgs) -> anyhow::Result<ExitCode> {
     let mut rollouts = Rollouts::new(model, &args.model, &recipe.rl)?;
     let bar = session::count_bar(tasks.len() as u64 * args.n as u64, "completions")?;
     let how = (name.as_str(), args.n, recipe.thinks());
-    let grades = rollouts.grade(&Rewards::of_rules(), &tasks, how, &mut |done, _| {
+    let grades = rollouts.grade(&rewards, &tasks, how, &mut |done, _| {
         bar.set_position(done);
     });
     bar.finish_and_clear();
@@ -123,7 +131,7 @@ fn report(args: &RlGradeArgs, tasks: &Tasks, grades: &[Option<Grade>]) -> anyhow
         writeln!(stdout, "{name:20} {tasks:7} {pass:>8}  {tiers}")?;
     }
     if unjudged > 0 {
-        writeln!(stdout, "{unjudged} tasks could not be judged by rules")?;
+        writeln!(stdout, "{unjudged} tasks could not be judged")?;
     }
     Ok(ExitCode::SUCCESS)
 }

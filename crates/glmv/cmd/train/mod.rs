@@ -18,7 +18,7 @@ use glmv_train::{
     AdamW, Checkpoints, Error, Micro, PackedSupply, Part, Recipe, Resumed, Run, RunState, Survey,
     Trainer, resume, sample_of,
 };
-pub(super) use rl::tasks as rl_tasks;
+pub(super) use rl::{rewards as rl_rewards, tasks as rl_tasks};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;

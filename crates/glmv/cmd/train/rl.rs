@@ -28,7 +28,7 @@ pub fn run(command: &RlTrainArgs) -> anyhow::Result<ExitCode> {
     if args.plan {
         return plan::print(args, plan::prompts(&recipe, survey));
     }
-    let rewards = rewards(&recipe, [&tasks, &held_out])?;
+    let rewards = rewards(&recipe, &[&tasks, &held_out])?;
     let checkpoints = Checkpoints::open(&args.out.join("checkpoints"), recipe.keep)?;
     let resumed = latest::<RlState>(args, &checkpoints)?;
     session::handle_stop()?;
@@ -137,7 +137,8 @@ pub(in crate::cmd) fn tasks(recipe: &RlRecipe) -> anyhow::Result<(Tasks, Tasks)>
     Ok((tasks, held_out.first(recipe.eval.samples)))
 }
 
-fn rewards(recipe: &RlRecipe, tasks: [&Tasks; 2]) -> anyhow::Result<Rewards> {
+/// Rules, judge and rewards of the user's own, as the recipe has them.
+pub(in crate::cmd) fn rewards(recipe: &RlRecipe, tasks: &[&Tasks]) -> anyhow::Result<Rewards> {
     let mut rewards = Rewards::of_rules();
     for (source, config) in &recipe.data.user {
         if !tasks.iter().any(|tasks| tasks.has_source(source)) {

@@ -170,7 +170,8 @@ fn values(iteration: &Iteration) -> Values {
             values.set(name, rate);
         }
     }
-    values.set("reward/unjudged", iteration.unjudged as f64);
+    values.set("reward/unjudged", iteration.undecided.failed as f64);
+    values.set("reward/undecided", iteration.undecided.wrong as f64);
     updates(&mut values, &iteration.learnt);
     curriculum(&mut values, iteration);
     let times = &iteration.times;
