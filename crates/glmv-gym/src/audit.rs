@@ -1,8 +1,8 @@
 //! The audit of written files: no evaluation item and no held-out combination may occur in training
 //! data. Nothing a row says of itself is believed: combinations are dealt again, and every item is made
-//! again from its seed and compared with the row's question, answer and pixels.
+//! again from its seed, written again, and compared with the row and its pixels.
 
-use crate::write::{Meta, content_digest};
+use crate::write::{Meta, content_digest, rewritten};
 use crate::{Domain, Error, Item, Media, Size, Split, generate_of};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -193,9 +193,7 @@ fn read(text: &str, line: usize, file: &Path, folder: &Path) -> Result<Row, Erro
             Media::Video { frames, .. } => frames,
         };
         digest == content_digest(&made.question, drawn)
-            && (&meta.id, &meta.answer) == (&made.id, &made.answer)
-            && meta.combination() == made.combination()
-            && shown(&json).contains(&meta.question)
+            && rewritten(made, &meta.media, &json).as_ref() == Some(&json)
     };
     let genuine = match made {
         Err(Error::Task { .. }) => false,
@@ -207,24 +205,4 @@ fn read(text: &str, line: usize, file: &Path, folder: &Path) -> Result<Row, Erro
         digest,
         genuine,
     })
-}
-
-/// The text in which the row's question must stand; captions have none, so what they say of
-/// themselves is taken.
-fn shown(json: &serde_json::Value) -> String {
-    let prompt = match (json.get("messages"), json.get("prompt")) {
-        (Some(messages), _) => messages.pointer("/0/content").map(|parts| {
-            let parts = parts.as_array().into_iter().flatten();
-            parts.filter_map(|p| p["text"].as_str()).collect::<String>()
-        }),
-        (None, Some(prompt)) => prompt
-            .pointer("/0/content")
-            .and_then(|c| c.as_str())
-            .map(str::to_owned),
-        (None, None) => json
-            .pointer("/gym/question")
-            .and_then(|q| q.as_str())
-            .map(str::to_owned),
-    };
-    prompt.unwrap_or_default()
 }

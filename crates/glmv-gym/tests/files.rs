@@ -99,6 +99,9 @@ fn rl_rows_are_judged_by_the_reward_config_beside_them() {
             .completion(&said, truth)
             .expect("a truth");
         assert_eq!(verdict.reward, Some(1.0), "{source}: {truth}");
+        let known = &row["extra_info"];
+        let tier = ["very-easy", "medium"][usize::from(known["level"] == 3)];
+        assert_eq!(known["tier"], tier, "what the curriculum begins with");
         let content = row["prompt"][0]["content"].as_str().expect("text");
         let count = |marker: &str, list: &str| {
             (
@@ -207,6 +210,11 @@ fn a_row_that_says_something_else_than_it_shows_is_found() {
         parts.last_mut().expect("text")["text"] = "Something else?".into();
     });
     assert_eq!(parts, [Fault::Altered]);
+    let said = change(&|row| row["messages"][1]["content"] = "<think></think>99".into());
+    assert_eq!(said, [Fault::Altered]);
+    let other = rows(&train)[1]["gym"]["media"][0].clone();
+    let shown = change(&|row| row["messages"][0]["content"][0]["image"] = other.clone());
+    assert_eq!(shown, [Fault::Altered]);
     assert_eq!(
         change(&|row| row["gym"]["answer"] = "99".into()),
         [Fault::Altered]

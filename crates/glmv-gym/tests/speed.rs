@@ -27,6 +27,5 @@ fn items_are_made_fast_enough() {
     let total = Domain::ALL.len() as u64 * n * u64::from(LEVELS);
     let speed = total as f64 / all.elapsed().as_secs_f64();
     println!("all        {speed:8.0} items/s; slowest: {}", slowest.1);
-    // A busy machine may be ten times slower than an idle one.
-    assert!(speed > 20.0, "{speed:.0} items/s");
+    assert!(speed > 200.0, "{speed:.0} items/s");
 }

@@ -3,7 +3,7 @@
 mod media;
 mod row;
 
-pub(crate) use row::{Meta, content_digest};
+pub(crate) use row::{Meta, content_digest, rewritten};
 
 use crate::rng::Rng;
 use crate::{Domain, Error, Item, LEVELS, Size, Split, generate_of};

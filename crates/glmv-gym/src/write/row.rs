@@ -117,6 +117,17 @@ fn marked(item: &Item, paths: &[String], text: &str) -> String {
     format!("{}{text}", format!("<{kind}>").repeat(paths.len()))
 }
 
+/// How hard a level is said to be, before a model was asked; names of `glmv_rl`'s tiers.
+fn tier(level: u8) -> &'static str {
+    match level {
+        0 | 1 => "very-easy",
+        2 => "easy",
+        3 => "medium",
+        4 => "hard",
+        _ => "very-hard",
+    }
+}
+
 pub(super) fn rl(item: &Item, paths: &[String]) -> Value {
     let (_, list) = key(item);
     let meta = Meta::of(item, paths);
@@ -126,7 +137,12 @@ pub(super) fn rl(item: &Item, paths: &[String]) -> Value {
         "ability": item.domain.name(),
         "reward_model": {"style": "rule", "ground_truth": item.answer},
         list: paths,
-        "extra_info": {"id": item.id, "level": item.level, "split": item.split.name()},
+        "extra_info": {
+            "id": item.id,
+            "level": item.level,
+            "split": item.split.name(),
+            "tier": tier(item.level),
+        },
         "gym": meta,
     })
 }
@@ -142,4 +158,15 @@ pub(super) fn caption(item: &Item, paths: &[String]) -> Value {
         list: paths,
         "gym": Meta::of(item, paths),
     })
+}
+
+/// The row of an item in the layout that another row has; `None` for a row in none of them.
+pub(crate) fn rewritten(item: &Item, paths: &[String], like: &Value) -> Option<Value> {
+    let has = |key: &str| like.get(key).is_some();
+    match (has("messages"), has("prompt"), has("text")) {
+        (true, false, false) => Some(sft(item, paths, like["thinking"] == json!(false))),
+        (false, true, false) => Some(rl(item, paths)),
+        (false, false, true) => Some(caption(item, paths)),
+        _ => None,
+    }
 }
