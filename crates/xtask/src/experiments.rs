@@ -65,7 +65,7 @@ impl Experiments<'_> {
 
     fn go(&self, stages: &[Value], [base, sft, rl]: &[PathBuf; 3]) -> Result<()> {
         fs::create_dir_all(self.out()).with_context(|| text(self.out()))?;
-        self.data(sft)?;
+        self.data()?;
         self.noted("sft", || self.eval(sft))?;
         let runs = plan::runs(self.form);
         for run in &runs {
@@ -93,9 +93,8 @@ impl Experiments<'_> {
         Ok(())
     }
 
-    /// Tasks of all domains, graded for the model that learns, those of each, and those with a flawed
-    /// verifier.
-    fn data(&self, sft: &Path) -> Result<()> {
+    /// Tasks of all domains, those of each, and those with a flawed verifier.
+    fn data(&self) -> Result<()> {
         let data = self.out().join("data");
         let folder = data.join(MIX);
         let done = data.join("done");
@@ -119,7 +118,6 @@ impl Experiments<'_> {
         for domain in self.form.domains {
             of_domain(&all, domain, &folder.join(format!("{domain}.jsonl")))?;
         }
-        self.grade(sft, &all, "4", &folder.join("grades.jsonl"))?;
         flaw::write(&data)?;
         fs::write(&done, "").with_context(|| text(&done))
     }
@@ -135,10 +133,8 @@ impl Experiments<'_> {
         // Held-out tasks and rewards of all domains, also where one is learnt.
         let near = data.join(if run.name == FLAWED { FLAWED } else { MIX });
         let held_out = text(&near.join("validation.rl.jsonl"));
-        let grades = text(&data.join(MIX).join("grades.jsonl"));
         let mut settings = vec![
             format!("data.tasks=['{}']", text(&data.join(&run.tasks))),
-            format!("data.grades=['{grades}']"),
             format!("data.held_out=['{held_out}']"),
             format!("data.rewards='{}'", text(&near.join("reward.toml"))),
             format!("train.steps={}", self.form.steps),

@@ -48,8 +48,9 @@ const BUNDLED: &str = "bundled";
 const TINY: &str = "assets/models/glmv-tiny";
 /// What is noted of the stages the bundled model went through; in its folder.
 const STAGES: &str = "stages.jsonl";
-/// How hard tasks are, beside them; a recipe that names it has them graded.
-const GRADES: &str = "grades.jsonl";
+
+/// The set of what is asked after every stage.
+const EXAM: &str = "exam";
 
 /// The model a stage of a run left, as it is bundled and as the next stage begins with it.
 pub(crate) fn left_by(run: &Path, stage: &str) -> PathBuf {
@@ -133,34 +134,38 @@ impl World<'_> {
             .try_for_each(|set| self.make(set))
     }
 
-    /// How hard the tasks of a stage are for the model it begins with, where it is named and not there.
-    fn grade(&self, stage: &Stage, recipe: &Path, model: &Path) -> Result<()> {
-        let said = fs::read_to_string(recipe).with_context(|| text(recipe))?;
-        for set in stage.sets {
-            let folder = self.out().join("data").join(set.name);
-            let grades = folder.join(GRADES);
-            if !said.contains(&format!("data/{}/{GRADES}", set.name)) || grades.exists() {
-                continue;
-            }
-            let file = |name: &str| text(&folder.join(name));
-            let files = [file("train.rl.jsonl"), file("reward.toml"), text(recipe)];
-            self.commands.grade(model, files, "4", &grades)?;
-        }
-        Ok(())
+    /// The files of a set, if they are not there, audited against the items that will be asked.
+    fn make(&self, set: &Set) -> Result<()> {
+        let exam = format!("{} --split test --layout rl", self.form.items);
+        let exam = self.written(EXAM, &[&exam], &[])?;
+        let exam = exam.join("test.rl.jsonl");
+        self.written(set.name, set.make, &[exam]).map(|_| ())
     }
 
-    /// The files of a set, if they are not there.
-    fn make(&self, set: &Set) -> Result<()> {
-        let folder = self.out().join("data").join(set.name);
-        let done = self.out().join("data").join(format!("{}.done", set.name));
-        if done.exists() {
-            return Ok(());
+    /// The folder of a set; where `exam` has files, nothing in it may be theirs.
+    fn written(&self, name: &str, make: &[&str], exam: &[PathBuf]) -> Result<PathBuf> {
+        let data = self.out().join("data");
+        let (folder, done) = (data.join(name), data.join(format!("{name}.done")));
+        let made_by = make.join("\n");
+        match fs::read_to_string(&done) {
+            Ok(found) if found == made_by => return Ok(folder),
+            Ok(_) => bail!(
+                "{}: other rows than those of today; remove it and {} to have them made",
+                text(&done),
+                text(&folder)
+            ),
+            // Not there, or not whole.
+            Err(_) => {}
         }
-        for what in set.make {
+        for what in make {
             let args = line(&format!("gym make {what}"), &["--out", &text(&folder)]);
             self.commands.go(&args)?;
         }
-        fs::write(&done, "").with_context(|| text(&done))
+        if !exam.is_empty() {
+            self.commands.go(&audit(&folder, exam)?)?;
+        }
+        fs::write(&done, made_by).with_context(|| text(&done))?;
+        Ok(folder)
     }
 
     /// The model a stage leaves.
@@ -176,7 +181,6 @@ impl World<'_> {
         // Beside the data: its paths count from there.
         fs::copy(&asset, &recipe).with_context(|| text(&asset))?;
         self.prepare(stage, &recipe)?;
-        self.grade(stage, &recipe, model)?;
         let changes = stage.changes.iter().map(|change| (*change).to_owned());
         let mut args = self
             .commands
@@ -200,7 +204,8 @@ impl World<'_> {
         }
         let mut tables = Map::new();
         for (name, how) in self.form.asks {
-            tables.insert((*name).into(), table(&self.commands, how, model)?);
+            let how = format!("{} {how}", self.form.items);
+            tables.insert((*name).into(), table(&self.commands, &how, model)?);
         }
         let seconds = self.seconds(stage)?;
         let row = serde_json::json!({ "stage": stage, "seconds": seconds, "tables": tables });
@@ -239,6 +244,29 @@ impl Stage {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// `gym audit` of the training files of a folder against its own held-out files and the exam.
+fn audit(folder: &Path, exam: &[PathBuf]) -> Result<Vec<String>> {
+    let mut args = line("gym audit", &[]);
+    let entries = fs::read_dir(folder).with_context(|| text(folder))?;
+    let entries = entries.map(|entry| entry.map(|e| e.path()));
+    let mut files = entries.collect::<std::io::Result<Vec<_>>>()?;
+    files.sort();
+    files.extend_from_slice(exam);
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|e| e == "jsonl"))
+    {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let side = if name.starts_with("train.") {
+            "--train"
+        } else {
+            "--eval"
+        };
+        args.extend([side.to_owned(), text(file)]);
+    }
+    Ok(args)
 }
 
 /// What `gym eval` says of a model, without what differs from run to run.

@@ -19,7 +19,7 @@ pub(super) struct Form {
 pub(super) const FULL: Form = Form {
     domains: &["counting", "vqa", "spatial", "arithmetic"],
     items: "--level 1,2",
-    tasks: ["12000", "400"],
+    tasks: ["60000", "400"],
     asked: "800",
     steps: 320,
     samples: 32,
@@ -83,9 +83,7 @@ pub(super) fn runs(form: &Form) -> Vec<Run> {
         all.extend(form.domains.iter().map(|d| run(d, &of(d), &[])));
     }
     if form.domains.contains(&FLAWED_DOMAIN) {
-        // The watch tells of it, and the run goes on to its end.
-        let tasks = TASKS.replace(MIX, FLAWED);
-        all.push(run(FLAWED, &tasks, &["guard.hacking=warn"]));
+        all.push(run(FLAWED, &TASKS.replace(MIX, FLAWED), &[]));
     }
     all
 }

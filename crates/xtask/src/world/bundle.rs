@@ -75,7 +75,7 @@ fn card(rows: &[Value], bytes: u64) -> Result<String> {
         .replace("{tables}", tables.trim_end()))
 }
 
-/// Accuracy by domain at the easy level, then over all items: guesser and blind model, and every stage.
+/// Accuracy by level and domain, then over all items: guesser and blind model, and every stage.
 fn table(rows: &[Value], how: &str, last: &Value) -> Result<String> {
     let stages = rows.iter().filter_map(|row| row["stage"].as_str());
     let mut head = vec![how.to_owned(), "guesser".into(), "blind".into()];
@@ -85,23 +85,28 @@ fn table(rows: &[Value], how: &str, last: &Value) -> Result<String> {
         format!("|---|{}", "---:|".repeat(head.len() - 1)),
     ];
     let levels = last["levels"].as_object().context("no levels")?;
-    let easy = levels.keys().filter(|name| name.ends_with("/1"));
-    let easy = easy.map(|name| {
-        (
-            name.trim_end_matches("/1"),
-            format!("/levels/{}", name.replace('/', "~1")),
-        )
-    });
-    for (name, at) in easy.chain([("all, levels 1 and 2", "/all".to_owned())]) {
+    let mut names: Vec<[&str; 2]> = levels
+        .keys()
+        .filter_map(|name| name.split_once('/'))
+        .map(|(domain, level)| [level, domain])
+        .collect();
+    names.sort_unstable();
+    let mut places: Vec<(String, String)> = names
+        .iter()
+        .map(|[level, domain]| {
+            (
+                format!("{domain}, {level}"),
+                format!("/levels/{domain}~1{level}"),
+            )
+        })
+        .collect();
+    places.push(("all".into(), "/all".into()));
+    for (name, at) in places {
         let share = |row: &Value, what: &str| {
             let share = row.pointer(&format!("{at}/{what}")).and_then(Value::as_f64);
             share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
         };
-        let mut row = vec![
-            name.to_owned(),
-            share(last, "guesser"),
-            share(last, "blind"),
-        ];
+        let mut row = vec![name, share(last, "guesser"), share(last, "blind")];
         row.extend(
             rows.iter()
                 .map(|row| share(&row["tables"][how], "accuracy")),
@@ -137,8 +142,8 @@ mod tests {
         let card = card(&[row("long", 0.4), row("sft", 0.875)], 11_900_000).expect("good");
         for want in [
             "| direct | guesser | blind | long | sft |",
-            "| counting | 25.0 | – | 40.0 | 87.5 |",
-            "| all, levels 1 and 2 | 25.0 | – | 50.0 | 50.0 |",
+            "| counting, 1 | 25.0 | – | 40.0 | 87.5 |\n| counting, 2 | 25.0 | – | 10.0 | 10.0 |",
+            "| all | 25.0 | – | 50.0 | 50.0 |",
             "99.5 %",
             "11.9 MB",
             "long 30 min, sft 30 min",
