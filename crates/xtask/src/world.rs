@@ -3,6 +3,7 @@
 //! told in docs/training.md; the stages are listed in `stages`.
 
 pub(crate) mod bundle;
+mod sets;
 mod stages;
 
 use std::fs;
@@ -48,9 +49,6 @@ const BUNDLED: &str = "bundled";
 const TINY: &str = "assets/models/glmv-tiny";
 /// What is noted of the stages the bundled model went through; in its folder.
 const STAGES: &str = "stages.jsonl";
-
-/// The set of what is asked after every stage.
-const EXAM: &str = "exam";
 
 /// The model a stage of a run left, as it is bundled and as the next stage begins with it.
 pub(crate) fn left_by(run: &Path, stage: &str) -> PathBuf {
@@ -134,40 +132,6 @@ impl World<'_> {
             .try_for_each(|set| self.make(set))
     }
 
-    /// The files of a set, if they are not there, audited against the items that will be asked.
-    fn make(&self, set: &Set) -> Result<()> {
-        let exam = format!("{} --split test --layout rl", self.form.items);
-        let exam = self.written(EXAM, &[&exam], &[])?;
-        let exam = exam.join("test.rl.jsonl");
-        self.written(set.name, set.make, &[exam]).map(|_| ())
-    }
-
-    /// The folder of a set; where `exam` has files, nothing in it may be theirs.
-    fn written(&self, name: &str, make: &[&str], exam: &[PathBuf]) -> Result<PathBuf> {
-        let data = self.out().join("data");
-        let (folder, done) = (data.join(name), data.join(format!("{name}.done")));
-        let made_by = make.join("\n");
-        match fs::read_to_string(&done) {
-            Ok(found) if found == made_by => return Ok(folder),
-            Ok(_) => bail!(
-                "{}: other rows than those of today; remove it and {} to have them made",
-                text(&done),
-                text(&folder)
-            ),
-            // Not there, or not whole.
-            Err(_) => {}
-        }
-        for what in make {
-            let args = line(&format!("gym make {what}"), &["--out", &text(&folder)]);
-            self.commands.go(&args)?;
-        }
-        if !exam.is_empty() {
-            self.commands.go(&audit(&folder, exam)?)?;
-        }
-        fs::write(&done, made_by).with_context(|| text(&done))?;
-        Ok(folder)
-    }
-
     /// The model a stage leaves.
     fn learn(&self, stage: &Stage, model: &Path) -> Result<PathBuf> {
         let left = left_by(self.out(), stage.name);
@@ -246,29 +210,6 @@ impl Stage {
     }
 }
 
-/// `gym audit` of the training files of a folder against its own held-out files and the exam.
-fn audit(folder: &Path, exam: &[PathBuf]) -> Result<Vec<String>> {
-    let mut args = line("gym audit", &[]);
-    let entries = fs::read_dir(folder).with_context(|| text(folder))?;
-    let entries = entries.map(|entry| entry.map(|e| e.path()));
-    let mut files = entries.collect::<std::io::Result<Vec<_>>>()?;
-    files.sort();
-    files.extend_from_slice(exam);
-    for file in files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|e| e == "jsonl"))
-    {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let side = if name.starts_with("train.") {
-            "--train"
-        } else {
-            "--eval"
-        };
-        args.extend([side.to_owned(), text(file)]);
-    }
-    Ok(args)
-}
-
 /// What `gym eval` says of a model, without what differs from run to run.
 fn table(commands: &Commands<'_>, how: &str, model: &Path) -> Result<Value> {
     let tail = [
@@ -302,7 +243,7 @@ mod tests {
     use crate::shell;
     use std::collections::BTreeSet;
 
-    fn world(root: &Path, out: PathBuf) -> World<'_> {
+    pub(super) fn world(root: &Path, out: PathBuf) -> World<'_> {
         let options = Options {
             device: "cpu".into(),
             short: true,

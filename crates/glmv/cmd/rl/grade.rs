@@ -19,10 +19,11 @@ pub fn run(args: &RlGradeArgs) -> anyhow::Result<ExitCode> {
         bail!("-n {} -k {}: needs 1 <= k <= n", args.n, args.k);
     }
     let mut recipe = RlRecipe::read(&args.recipe, &[])?;
-    // The tasks may be a part of those the recipe is for, and are judged as they will be.
+    // A control experiment is one of training.
     recipe.shuffle_rewards = false;
     let system = RewardSystem::from_file(&args.rewards)?;
     let tasks = Tasks::read(&args.tasks, &system, &[])?;
+    // The tasks may be a part of those that the recipe is for.
     recipe
         .data
         .user
