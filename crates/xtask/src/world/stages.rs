@@ -218,6 +218,31 @@ pub(super) const FULL: Form = Form {
             gain: None,
         },
         Stage {
+            name: "drill-hard",
+            verb: "sft",
+            recipe: "tiny-drill-hard.toml",
+            sets: &[
+                set(
+                    "answers-hard",
+                    &[
+                        "--domain vqa,counting,chart,ocr,arithmetic,geometry,grounding,spatial,gui,compare --level 2 --nothink 0.5 --seed 3000000 -n 120000",
+                    ],
+                ),
+                set(
+                    "answers-screens",
+                    &["--domain gui --level 1 --nothink 0.5 --seed 3200000 -n 24000"],
+                ),
+                set(
+                    "captions-hard",
+                    &[
+                        "--domain chart,gui,geometry,counting --level 2 --layout caption --seed 3300000 -n 48000",
+                    ],
+                ),
+            ],
+            changes: &[],
+            gain: None,
+        },
+        Stage {
             name: "rl",
             verb: "rl",
             recipe: "tiny-rl.toml",
@@ -238,9 +263,10 @@ pub(super) const FULL: Form = Form {
                     ],
                 ),
             ],
-            // By what is left to learn: boxes and screens most; sums are mostly out of reach, motion is known.
+            // By what is left to learn: screens, boxes and words most; sums are mostly out of reach, motion is
+            // known.
             changes: &[
-                "rl.mixture.domains={ counting = 2, vqa = 2, chart = 1.5, ocr = 2, arithmetic = 1, geometry = 1.5, grounding = 3, spatial = 1.5, gui = 3, compare = 2, video = 0.5 }",
+                "rl.mixture.domains={ counting = 2, vqa = 1.5, chart = 1, ocr = 2.5, arithmetic = 2, geometry = 2.5, grounding = 3, spatial = 2, gui = 2, compare = 2, video = 0.3 }",
             ],
             gain: None,
         },
