@@ -39,7 +39,11 @@ pub fn run(root: &Path, args: &[&str]) -> Result<()> {
     };
     let stages = Results(world.join("results.jsonl")).rows()?;
     let fine_tuned = tables::fine_tuned(&stages).with_context(|| text(&world))?;
-    let models = [stage("long")?, stage(fine_tuned)?, stage("rl")?];
+    let models = [
+        stage("long")?,
+        stage(fine_tuned)?,
+        stage(tables::learnt(&stages)?)?,
+    ];
     options.out = world.join("experiments");
     let experiments = Experiments {
         form,
@@ -72,6 +76,10 @@ impl Experiments<'_> {
             self.noted(&run.name, || self.learn(run, sft))?;
         }
         for (name, model) in [("base", base), ("sft", sft), ("rl", rl)] {
+            for (how, options) in self.form.sampled {
+                let row = tables::sampled(how, name);
+                self.noted(&row, || self.ask(options, &text(model)))?;
+            }
             self.noted(&format!("pass@k {name}"), || self.grades(name, model))?;
         }
         self.compare("rlcs.svg", &[MIX, UNIFORM])?;
@@ -162,23 +170,19 @@ impl Experiments<'_> {
 
     /// Accuracy with direct answers, on items of the test split.
     fn eval(&self, model: &Path) -> Result<Value> {
-        let head = format!("gym eval --json --no-think --no-blind {}", self.form.items);
-        let domains = self.form.domains.join(",");
-        let model = text(model);
-        let tail = [
-            "--max-new-tokens",
-            "24",
-            "--seed",
-            "7000",
-            "--domain",
-            &domains,
-            "-n",
-            self.form.asked,
-            "--model",
-            &model,
-            "--device",
-            &self.commands.options.device,
-        ];
+        let options = format!(
+            "{} --domain {} -n {} --seed 7000 --no-think --max-new-tokens 24",
+            self.form.items,
+            self.form.domains.join(","),
+            self.form.asked
+        );
+        self.ask(&options, &text(model))
+    }
+
+    /// What `gym eval` says of a model with these options.
+    fn ask(&self, options: &str, model: &str) -> Result<Value> {
+        let head = format!("gym eval --json --no-blind {options}");
+        let tail = ["--model", model, "--device", &self.commands.options.device];
         let printed = self.commands.read(&line(&head, &tail))?;
         serde_json::from_str(&printed).context("`glmv gym eval --json` printed no object")
     }

@@ -14,6 +14,9 @@ pub(super) struct Form {
     pub steps: u64,
     /// Completions of a task for pass@k.
     pub samples: u64,
+    /// Evaluations by which the stages are compared beside their own, which are greedy: names, and options
+    /// of `gym eval`.
+    pub sampled: &'static [(&'static str, &'static str)],
 }
 
 pub(super) const FULL: Form = Form {
@@ -23,6 +26,16 @@ pub(super) const FULL: Form = Form {
     asked: "800",
     steps: 320,
     samples: 32,
+    sampled: &[
+        (
+            "direct, sampled",
+            "-n 1100 --level 1,2 --no-think --max-new-tokens 64 --temperature 1",
+        ),
+        (
+            "thinking, sampled",
+            "-n 1100 --level 1,2 --max-new-tokens 200 --temperature 1",
+        ),
+    ],
 };
 
 /// After `cargo xtask world short`.
@@ -33,6 +46,10 @@ pub(super) const SHORT: Form = Form {
     asked: "60",
     steps: 16,
     samples: 4,
+    sampled: &[(
+        "direct, sampled",
+        "-n 60 --level 1 --domain vqa --task colour --side 56 --no-think --max-new-tokens 16 --temperature 1",
+    )],
 };
 
 /// The paper's setting: RLCS over all domains.

@@ -20,7 +20,7 @@ pub(super) fn write(form: &Form, stages: &[Value], rows: &[Value], out: &Path) -
         fs::write(&path, content).with_context(|| path.display().to_string())
     };
     let mut text = String::from("## Gain of learning from reward\n\n");
-    text += &gains(stages)?;
+    text += &gains(form, stages, rows)?;
     text += "\n## What each run brings, by domain\n\n";
     text += &matrix(form, rows)?;
     let (table, chart) = pass_at_k(rows)?;
@@ -71,49 +71,76 @@ pub(super) fn fine_tuned(stages: &[Value]) -> Result<&str> {
     )
 }
 
-/// Domains by stages, with direct answers and with thinking.
-fn gains(stages: &[Value]) -> Result<String> {
+/// The last stage, which is one that learns from reward.
+///
+/// # Errors
+/// If it is another.
+pub(super) fn learnt(stages: &[Value]) -> Result<&str> {
+    let last = stages.last().and_then(|row| row["stage"].as_str());
+    last.filter(|name| name.starts_with("rl")).context(
+        "results.jsonl of the stages: the last has not learnt from reward; run `cargo xtask world` first",
+    )
+}
+
+/// The name of the row of a way of sampling and a model.
+pub(super) fn sampled(how: &str, model: &str) -> String {
+    format!("{how} {model}")
+}
+
+/// Domains by base, fine-tuned and last model: greedy, by the tables of the stages, and sampled.
+fn gains(form: &Form, stages: &[Value], rows: &[Value]) -> Result<String> {
     let of = |stage: &str| {
         let row = stages.iter().find(|row| row["stage"] == stage);
         row.with_context(|| format!("results.jsonl of the stages: no {stage}"))
     };
-    let (base, sft, rl) = (of("long")?, of(fine_tuned(stages)?)?, of("rl")?);
+    let models = [of("long")?, of(fine_tuned(stages)?)?, of(learnt(stages)?)?];
     let mut text = String::new();
     for how in ["direct", "thinking"] {
-        let Some(domains) = rl["tables"][how]["domains"].as_object() else {
-            // The short form asks one way.
-            continue;
-        };
-        head(
-            &mut text,
-            &[
-                how,
-                "guesser",
-                "base",
-                "SFT",
-                "RL",
-                "gain of RL",
-                "error removed",
-            ],
-        );
-        let each = domains.keys().map(|domain| Some(domain.as_str()));
-        for domain in each.chain([None]) {
-            let of = |row: &Value| percent(&row["tables"][how], domain);
-            let (b, s, r) = (of(base)?, of(sft)?, of(rl)?);
-            let at = &rl["tables"][how];
-            let at = domain.map_or(&at["all"], |domain| &at["domains"][domain]);
-            let guesser = at["guesser"].as_f64().context("no guesser")?;
-            let _ = writeln!(
-                text,
-                "| {} | {:.1} | {b:.1} | {s:.1} | {r:.1} | {:+.1} | {} |",
-                domain.unwrap_or("all"),
-                100.0 * guesser,
-                r - s,
-                removed(s, r)
-            );
+        let tables = models.map(|row| &row["tables"][how]);
+        // The short form asks one way.
+        if !tables[2].is_null() {
+            text += &gain(how, tables)?;
         }
-        text.push('\n');
     }
+    for (how, _) in form.sampled {
+        let [base, sft, rl] = ["base", "sft", "rl"].map(|name| found(rows, &sampled(how, name)));
+        text += &gain(how, [base?, sft?, rl?])?;
+    }
+    Ok(text)
+}
+
+/// One way of asking.
+fn gain(how: &str, tables: [&Value; 3]) -> Result<String> {
+    let domains = tables[2]["domains"].as_object().context("no domains")?;
+    let mut text = String::new();
+    head(
+        &mut text,
+        &[
+            how,
+            "guesser",
+            "base",
+            "SFT",
+            "RL",
+            "gain of RL",
+            "error removed",
+        ],
+    );
+    let each = domains.keys().map(|domain| Some(domain.as_str()));
+    for domain in each.chain([None]) {
+        let at = domain.map_or(&tables[2]["all"], |domain| &domains[domain]);
+        let guesser = at["guesser"].as_f64().context("no guesser")?;
+        let [b, s, r] = tables.map(|table| percent(table, domain));
+        let (b, s, r) = (b?, s?, r?);
+        let _ = writeln!(
+            text,
+            "| {} | {:.1} | {b:.1} | {s:.1} | {r:.1} | {:+.1} | {} |",
+            domain.unwrap_or("all"),
+            100.0 * guesser,
+            r - s,
+            removed(s, r)
+        );
+    }
+    text.push('\n');
     Ok(text)
 }
 
@@ -283,7 +310,8 @@ mod tests {
             stage("long", 0.2),
             stage("sft", 0.4),
             stage("drill", 0.5),
-            stage("rl", 0.75),
+            stage("rl", 0.6),
+            stage("rl-more", 0.75),
         ];
         let mut rows = vec![json!({"run": "sft", "found": table(0.5)})];
         for run in super::super::plan::runs(&FULL) {
@@ -295,10 +323,15 @@ mod tests {
         for name in ["base", "sft", "rl"] {
             let found = json!({"samples": 4, "right": [0, 2]});
             rows.push(json!({"run": format!("pass@k {name}"), "found": found}));
+            for (how, _) in FULL.sampled {
+                rows.push(json!({"run": sampled(how, name), "found": table(0.9)}));
+            }
         }
         let text = write(&FULL, &stages, &rows, &dir).expect("complete");
         for part in [
             "| all | 10.0 | 20.0 | 50.0 | 75.0 | +25.0 | 50 % |",
+            "| thinking, sampled |",
+            "| all | 10.0 | 90.0 | 90.0 | 90.0 | +0.0 | 0 % |",
             "| arithmetic alone | +10.0 | +10.0 | +10.0 | +10.0 | +10.0 |",
             "| all domains, arithmetic with a flaw |",
             "| all domains, KL 0.04 |",
