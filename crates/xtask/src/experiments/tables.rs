@@ -149,7 +149,8 @@ fn removed(from: f64, to: f64) -> String {
     match 100.0 - from {
         // Nothing was wrong.
         errors if errors <= 0.0 => "–".to_owned(),
-        errors => format!("{:.0} %", 100.0 * (to - from) / errors),
+        // A zero without its sign.
+        errors => format!("{} %", (100.0 * (to - from) / errors).round() + 0.0),
     }
 }
 
@@ -293,6 +294,7 @@ mod tests {
     fn removed_errors_are_a_share_of_those_there_were() {
         assert_eq!(removed(80.0, 86.0), "30 %");
         assert_eq!(removed(80.0, 70.0), "-50 %");
+        assert_eq!(removed(80.0, 79.99), "0 %");
         assert_eq!(removed(100.0, 100.0), "–");
     }
 
