@@ -263,8 +263,7 @@ pub(super) const FULL: Form = Form {
                     ],
                 ),
             ],
-            // By what is left to learn: screens, boxes and words most; sums are mostly out of reach, motion is
-            // known.
+            // By what is left to learn: boxes, words and figures most; motion is known.
             changes: &[
                 "rl.mixture.domains={ counting = 2, vqa = 1.5, chart = 1, ocr = 2.5, arithmetic = 2, geometry = 2.5, grounding = 3, spatial = 2, gui = 2, compare = 2, video = 0.3 }",
             ],
