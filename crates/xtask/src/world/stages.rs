@@ -269,6 +269,19 @@ pub(super) const FULL: Form = Form {
             ],
             gain: None,
         },
+        Stage {
+            name: "rl-more",
+            verb: "rl",
+            recipe: "tiny-rl-more.toml",
+            sets: &[set(
+                "tasks-last",
+                &[
+                    "--domain counting,vqa,ocr,arithmetic,geometry,grounding,compare --level 1,2 --layout rl --seed 4000000 -n 210000",
+                ],
+            )],
+            changes: &[],
+            gain: None,
+        },
     ],
 };
 
