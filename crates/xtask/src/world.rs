@@ -316,7 +316,7 @@ mod tests {
         let names = |form: &Form| form.stages.iter().map(|s| s.name).collect::<Vec<_>>();
         let mut all = names(&stages::FULL);
         // The short form's model neither reads nor compares, and learns all there is from its first rewards.
-        all.retain(|name| !["reading", "drill", "drill-hard", "rl-more"].contains(name));
+        all.retain(|name| !["reading", "drill", "drill-hard", "rl-more", "rl-last"].contains(name));
         assert_eq!(names(&stages::SHORT), all);
         for stage in stages::SHORT.stages {
             let error = stage.judge(0.5, 0.5).expect_err(stage.name).to_string();

@@ -282,6 +282,25 @@ pub(super) const FULL: Form = Form {
             changes: &[],
             gain: None,
         },
+        Stage {
+            name: "rl-last",
+            verb: "rl",
+            recipe: "tiny-rl-last.toml",
+            sets: &[
+                set(
+                    "tasks-end",
+                    &[
+                        "--domain counting,vqa,ocr,arithmetic,geometry,grounding,compare --level 2 --layout rl --seed 5000000 -n 112000",
+                    ],
+                ),
+                set(
+                    "tasks-end-easy",
+                    &["--domain ocr,geometry,grounding --level 1 --layout rl --seed 5000000 -n 30000"],
+                ),
+            ],
+            changes: &[],
+            gain: None,
+        },
     ],
 };
 
