@@ -295,7 +295,9 @@ pub(super) const FULL: Form = Form {
                 ),
                 set(
                     "tasks-end-easy",
-                    &["--domain ocr,geometry,grounding --level 1 --layout rl --seed 5000000 -n 30000"],
+                    &[
+                        "--domain ocr,geometry,grounding --level 1 --layout rl --seed 5000000 -n 30000",
+                    ],
                 ),
             ],
             changes: &[],
