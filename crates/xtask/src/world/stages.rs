@@ -307,5 +307,26 @@ pub(super) const FULL: Form = Form {
             changes: &[],
             gain: None,
         },
+        Stage {
+            name: "rl-long",
+            verb: "rl",
+            recipe: "tiny-rl-long.toml",
+            sets: &[
+                set(
+                    "tasks-long",
+                    &[
+                        "--domain counting,vqa,ocr,arithmetic,geometry,grounding,compare --level 2 --layout rl --seed 6000000 -n 210000",
+                    ],
+                ),
+                set(
+                    "tasks-long-easy",
+                    &[
+                        "--domain ocr,geometry,grounding --level 1 --layout rl --seed 6000000 -n 30000",
+                    ],
+                ),
+            ],
+            changes: &[],
+            gain: None,
+        },
     ],
 };
