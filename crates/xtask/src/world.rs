@@ -316,7 +316,15 @@ mod tests {
         let names = |form: &Form| form.stages.iter().map(|s| s.name).collect::<Vec<_>>();
         let mut all = names(&stages::FULL);
         // The short form's model neither reads nor compares, and learns all there is from its first rewards.
-        let only_full = ["reading", "drill", "drill-hard", "rl-more", "rl-last", "rl-long"];
+        let only_full = [
+            "reading",
+            "drill",
+            "drill-hard",
+            "rl-more",
+            "rl-last",
+            "rl-long",
+            "rl-settle",
+        ];
         all.retain(|name| !only_full.contains(name));
         assert_eq!(names(&stages::SHORT), all);
         for stage in stages::SHORT.stages {

@@ -328,5 +328,26 @@ pub(super) const FULL: Form = Form {
             changes: &[],
             gain: None,
         },
+        Stage {
+            name: "rl-settle",
+            verb: "rl",
+            recipe: "tiny-rl-settle.toml",
+            sets: &[
+                set(
+                    "tasks-settle",
+                    &[
+                        "--domain counting,vqa,ocr,arithmetic,geometry,grounding,compare --level 2 --layout rl --seed 7000000 -n 135000",
+                    ],
+                ),
+                set(
+                    "tasks-settle-easy",
+                    &[
+                        "--domain counting,ocr,geometry,grounding,arithmetic --level 1 --layout rl --seed 7000000 -n 40000",
+                    ],
+                ),
+            ],
+            changes: &[],
+            gain: None,
+        },
     ],
 };
