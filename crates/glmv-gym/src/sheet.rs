@@ -8,8 +8,6 @@ use image::{RgbImage, imageops};
 const SHOWN: usize = 8;
 /// Pictures in a row.
 const ACROSS: u32 = 4;
-/// Lines of text under an item.
-const LINES: usize = 4;
 /// Height of a line, pixels.
 const LINE: u32 = 16;
 /// Space around everything, pixels.
@@ -36,20 +34,18 @@ pub fn sheet(items: &[Item], columns: usize) -> Result<RgbImage, Error> {
         .unwrap_or(1)
         .max(NARROW);
     let height = strips.iter().map(RgbImage::height).max().unwrap_or(1);
-    let cell = [width + 2 * GAP, height + LINES as u32 * LINE + 2 * GAP];
+    let texts: Vec<Vec<String>> = items.iter().map(|item| wrapped(item, width)).collect();
+    let lines = texts.iter().map(Vec::len).max().unwrap_or(1) as u32;
+    let cell = [width + 2 * GAP, height + lines * LINE + 2 * GAP];
     let rows = (items.len() as u32).div_ceil(columns);
     let mut page = RgbImage::from_pixel(cell[0] * columns, cell[1] * rows, image::Rgb(PAGE));
-    for (i, (item, strip)) in items.iter().zip(&strips).enumerate() {
+    for (i, (text, strip)) in texts.iter().zip(&strips).enumerate() {
         let (x, y) = (
             i as u32 % columns * cell[0] + GAP,
             i as u32 / columns * cell[1] + GAP,
         );
         imageops::replace(&mut page, strip, x.into(), y.into());
-        let text = format!(
-            "{} = {} [{}, level {}]",
-            item.question, item.answer, item.template, item.level
-        );
-        for (n, line) in wrapped(&text, width).iter().take(LINES).enumerate() {
+        for (n, line) in text.iter().enumerate() {
             let drawn = written(line, width);
             let top = y + height + n as u32 * LINE + 2;
             imageops::replace(&mut page, &drawn, x.into(), top.into());
@@ -84,24 +80,27 @@ fn em(width: u32) -> i32 {
     (11_500 / width.max(1)) as i32
 }
 
-fn wrapped(text: &str, width: u32) -> Vec<String> {
+/// What stands under an item, in lines that `width` pixels hold: broken at spaces, and after commas, as a list
+/// of boxes has no spaces.
+fn wrapped(item: &Item, width: u32) -> Vec<String> {
+    let text = format!(
+        "{} = {} [{}, level {}]",
+        item.question, item.answer, item.template, item.level
+    );
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.last().map_or("", String::as_str);
-        let longer = if last.is_empty() {
-            word.to_owned()
-        } else {
-            format!("{last} {word}")
-        };
-        match (
-            Face::Serif.width(&longer, em(width)) > 980,
-            lines.last_mut(),
-        ) {
-            (false, Some(line)) => *line = longer,
-            (_, _) => lines.push(word.to_owned()),
+    for part in text.split_inclusive([' ', ',']) {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() || fits(&format!("{line}{part}"), width) => {
+                line.push_str(part);
+            }
+            _ => lines.push(part.to_owned()),
         }
     }
     lines
+}
+
+fn fits(line: &str, width: u32) -> bool {
+    Face::Serif.width(line.trim_end(), em(width)) <= 980
 }
 
 /// A line of text, cut from a square scene as wide as the column.
@@ -129,5 +128,27 @@ mod tests {
         let ink = page.pixels().filter(|p| p.0 == [0, 0, 0]).count();
         assert!(ink > 100, "{ink}");
         assert!(sheet(&[], 2).is_err());
+    }
+
+    #[test]
+    fn all_of_a_text_stands_in_lines_that_fit() {
+        let mut most = 0;
+        for (domain, level, seed) in Domain::ALL
+            .iter()
+            .flat_map(|domain| (1..=5).map(move |level| (*domain, level)))
+            .flat_map(|(domain, level)| (0..40).map(move |seed| (domain, level, seed)))
+        {
+            let item = generate(domain, level, seed, Size { side: 56 }).expect("an item");
+            let lines = wrapped(&item, NARROW);
+            let over = lines.iter().find(|line| !fits(line, NARROW));
+            assert_eq!(over, None, "{}", item.template);
+            let text = lines.concat();
+            assert!(text.contains(&item.question) && text.contains(&item.answer));
+            assert!(text.ends_with(&format!("level {level}]")), "{text}");
+            most = most.max(lines.len());
+        }
+        // Several boxes need more than the four lines that most items have.
+        assert!(most > 4, "{most}");
+        assert!(!fits(&"m".repeat(60), NARROW));
     }
 }
