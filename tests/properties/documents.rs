@@ -76,6 +76,43 @@ fn the_documents_name_every_operation() {
     }
 }
 
+/// What stands between backticks and looks like a path of this repository: it begins with one of its folders, or
+/// with the name of a crate. Braces and stars stand for several names, capitals for any.
+fn paths(text: &str) -> Vec<&str> {
+    let spans = text.split('`').skip(1).step_by(2);
+    let path = |span: &&str| {
+        let first = span.split_once('/').map(|(first, _)| first);
+        let ours = first.is_some_and(|first| {
+            [
+                "crates", "shaders", "assets", "tests", "benches", "examples",
+            ]
+            .contains(&first)
+                || !first.is_empty() && root().join("crates").join(first).is_dir()
+        });
+        let general = |c: char| "{*".contains(c) || c.is_whitespace() || c.is_uppercase();
+        ours && !span.contains(general)
+    };
+    spans.filter(path).collect()
+}
+
+#[test]
+fn every_path_in_the_architecture_leads_somewhere() {
+    let text = document("ARCHITECTURE.md");
+    let paths = paths(&text);
+    assert!(paths.len() > 40, "{}", paths.len());
+    let bases = [root().to_owned(), root().join("crates")];
+    let exists = |path: &str| bases.iter().any(|base| base.join(path).exists());
+    let lost: Vec<&str> = paths.into_iter().filter(|path| !exists(path)).collect();
+    assert_eq!(lost, Vec::<&str>::new());
+}
+
+#[test]
+fn a_path_is_told_from_other_words() {
+    let text = "`shaders/rope.wgsl` and `glmv-rl/src/gone.rs`, not `N/A`, `/nothink`, `glmv run`, `crates/NAME.rs`, `shaders/{a,b}.rs`, `a/b.rs`";
+    assert_eq!(paths(text), ["shaders/rope.wgsl", "glmv-rl/src/gone.rs"]);
+    assert!(!root().join("crates/glmv-rl/src/gone.rs").exists());
+}
+
 #[test]
 fn a_missing_word_would_be_seen() {
     let text = "Use `glmv run --image FILE` or `glmv inspect`.";
